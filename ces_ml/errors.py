@@ -117,12 +117,12 @@ class MissingDependencyError(CesError, ImportError):
 
 
 def show(value: object, limit: int = 80) -> str:
-    """Return `value` as text that is safe to print: quoted, escaped, cut at `limit` characters.
+    r"""Return `value` as text that is safe to print: quoted, escaped, cut at `limit` characters.
 
     Examples
     --------
-    >>> show("two\\nlines")
-    "'two\\\\nlines'"
+    >>> print(show("two\nlines"))
+    'two\nlines'
     """
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,110 @@
+"""Counts of many customers: what an engine returns and a model learns from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ces_ml.spec.counts import CountSpec
+from ces_ml.spec.terms import saturate
+
+__all__ = ["CountTable"]
+
+
+@dataclass(frozen=True)
+class CountTable:
+    """Counts per (customer, as_of), with outcomes where they are known.
+
+    Law: ``X[i, t]`` is the count of ``spec.terms[t]`` for row *i* before cap and transform, and
+    the rows stand in the order of (as_of, customer as text), so that equal data give equal tables
+    whatever the order of the log.
+
+    Parameters
+    ----------
+    keys : DataFrame of shape (n_rows, 2)
+        The customer column, under its own name, and ``as_of`` (UTC).
+    X : csr_array of float64, of shape (n_rows, n_terms)
+        Counts.
+    spec : CountSpec
+        What the columns are.
+    y : ndarray of int8, of shape (n_rows,), optional
+        Outcomes; 1 is the good one.
+    report : mapping of str to int
+        What was read, left out and why.
+    """
+
+    keys: pd.DataFrame
+    X: Any
+    spec: CountSpec
+    y: NDArray[np.int8] | None = None
+    report: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of `X`."""
+        return self.spec.names
+
+    @property
+    def customer(self) -> pd.Series:
+        """The customer of every row."""
+        return self.keys.iloc[:, 0]
+
+    @property
+    def as_of(self) -> pd.Series:
+        """The `as_of` of every row, in UTC."""
+        return self.keys["as_of"]
+
+    def design(self) -> Any:
+        """Return ``g(n)``, the counts after cap and transform, as csr_array of float64."""
+        Z = self.X.tocsc(copy=True)
+        for t, term in enumerate(self.spec.terms):
+            place = slice(Z.indptr[t], Z.indptr[t + 1])
+            Z.data[place] = saturate(Z.data[place], term.cap, term.transform)
+        return Z.tocsr()
+
+    def take(self, rows: NDArray[Any]) -> CountTable:
+        """Return the rows that `rows` (a mask or positions) chooses."""
+        return replace(
+            self,
+            keys=self.keys.loc[rows].reset_index(drop=True)
+            if rows.dtype == bool
+            else self.keys.iloc[rows].reset_index(drop=True),
+            X=self.X[rows],
+            y=None if self.y is None else self.y[rows],
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return keys, counts and, where known, ``y`` as one dense frame."""
+        counts = pd.DataFrame(self.X.toarray(), columns=list(self.names))
+        frame = pd.concat([self.keys, counts], axis=1)
+        return frame if self.y is None else frame.assign(y=self.y)
+
+    def digest(self) -> str:
+        """Return the sha256 of what a model sees: keys, names, counts (as float32) and outcomes.
+
+        Counts are rounded to float32 first, because the last bits of a sum depend on the order of
+        addition.
+        """
+        seal = hashlib.sha256()
+        for name in self.names:
+            seal.update(repr(name).encode())
+        for customer, moment in zip(
+            self.customer.astype(str), self.as_of.astype("int64"), strict=True
+        ):
+            seal.update(f"{customer!r}{moment}".encode())
+        X = sp.csr_array(self.X)
+        for part, kind in ((X.indptr, "<i8"), (X.indices, "<i8"), (X.data, "<f4")):
+            seal.update(np.ascontiguousarray(part, dtype=kind).tobytes())
+        if self.y is not None:
+            seal.update(self.y.astype("<i1").tobytes())
+        return seal.hexdigest()

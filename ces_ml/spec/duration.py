@@ -1,0 +1,126 @@
+"""Lengths of time that carry their unit: ``"28d"``, never a bare number."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from ces_ml.errors import SpecError, show
+
+__all__ = ["DAY_US", "UNITS", "Duration"]
+
+SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+#: Units that a duration may carry, in microseconds. A day is always 24 hours.
+UNITS = {
+    "s": SECOND_US,
+    "min": 60 * SECOND_US,
+    "h": 3_600 * SECOND_US,
+    "d": DAY_US,
+    "w": 7 * DAY_US,
+}
+_FORM = re.compile(r"\s*(\d{1,9})\s*([A-Za-z]+)\s*")
+_NO_FIXED_LENGTH = {"m", "mo", "month", "months", "y", "year", "years", "q"}
+
+
+class Duration(str):
+    """A length of time with its unit, in whole seconds.
+
+    A day is 24 hours whatever the calendar does. Months and years have no fixed length and are
+    refused. Equal lengths are equal values: ``Duration("1w") == Duration("7d")``.
+
+    Parameters
+    ----------
+    value : str or datetime.timedelta
+        A whole number and one of ``s``, ``min``, ``h``, ``d``, ``w``.
+
+    Raises
+    ------
+    SpecError
+        If the text is not a number with a known unit.
+
+    Examples
+    --------
+    >>> Duration("2w")
+    '14d'
+    >>> Duration("36h").days
+    1.5
+    >>> Duration("7d").us
+    604800000000
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: str | timedelta) -> Duration:
+        if isinstance(value, Duration):
+            return value
+        return super().__new__(cls, _canonical(_microseconds(value)))
+
+    @property
+    def us(self) -> int:
+        """Length in microseconds."""
+        return _microseconds(str(self))
+
+    @property
+    def days(self) -> float:
+        """Length in days of 24 hours."""
+        return self.us / DAY_US
+
+    @classmethod
+    def __get_pydantic_core_schema__(  # noqa: D102 - pydantic's hook, not for callerscls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls,
+            serialization=core_schema.to_string_ser_schema(),
+            json_schema_input_schema=core_schema.str_schema(pattern=r"^\d{1,9}(s|min|h|d)$"),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: Any) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "pattern": r"^\d{1,9}(s|min|h|d)$",
+            "description": "A whole number of seconds, minutes, hours or 24-hour days.",
+        }
+
+
+def _microseconds(value: object) -> int:
+    if isinstance(value, timedelta):
+        us = round(value / timedelta(microseconds=1))
+        if us < 0 or us % SECOND_US:
+            raise _refusal(value)
+        return us
+    if not isinstance(value, str):
+        raise _refusal(value)
+    match = _FORM.fullmatch(value)
+    if match is None:
+        raise _refusal(value)
+    unit = match[2] if match[2] in UNITS else match[2].lower()
+    if unit not in UNITS:
+        raise _refusal(value, months=unit in _NO_FIXED_LENGTH)
+    return int(match[1]) * UNITS[unit]
+
+
+def _canonical(us: int) -> str:
+    for unit in ("d", "h", "min"):
+        if us % UNITS[unit] == 0:
+            return f"{us // UNITS[unit]}{unit}"
+    return f"{us // SECOND_US}s"
+
+
+def _refusal(value: object, *, months: bool = False) -> SpecError:
+    if months:
+        hint = "months and years have no fixed length: write 30d or 365d (minutes are `min`)"
+    elif isinstance(value, int | float):
+        hint = f"add the unit, for example {value}d"
+    else:
+        hint = "write for example 28d"
+    return SpecError(
+        "not a duration",
+        got=show(value),
+        allowed="a whole number and a unit: " + ", ".join(UNITS),
+        hint=hint,
+    )

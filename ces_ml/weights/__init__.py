@@ -1,0 +1,33 @@
+"""The weight set and the arithmetic of its score."""
+
+from ces_ml.weights.apply import (
+    band_names,
+    contributions,
+    probabilities,
+    raw_scores,
+    scores,
+)
+from ces_ml.weights.scale import BAND_NAMES, Band, Scale
+from ces_ml.weights.weight_set import (
+    GoldenRow,
+    Interval,
+    Provenance,
+    WeightedTerm,
+    WeightSet,
+)
+
+__all__ = [
+    "BAND_NAMES",
+    "Band",
+    "GoldenRow",
+    "Interval",
+    "Provenance",
+    "Scale",
+    "WeightSet",
+    "WeightedTerm",
+    "band_names",
+    "contributions",
+    "probabilities",
+    "raw_scores",
+    "scores",
+]

@@ -1,0 +1,72 @@
+"""The arithmetic of a score, on arrays: counts in, contributions, scores and bands out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ces_ml.spec.terms import saturate
+from ces_ml.weights.scale import sigmoid
+
+if TYPE_CHECKING:
+    from ces_ml.weights.weight_set import WeightSet
+
+__all__ = ["band_names", "contributions", "probabilities", "raw_scores", "scores"]
+
+
+def contributions(weight_set: WeightSet, counts: Any) -> Any:
+    """Return what every term adds to the raw score: ``C[i, t] = w_t · g_t(n[i, t])``.
+
+    Parameters
+    ----------
+    weight_set : WeightSet
+    counts : ndarray or sparse array, of shape (n_rows, n_terms)
+        Counts before cap and transform, columns in the order of the terms.
+
+    Returns
+    -------
+    ndarray or csc_array of float64, of shape (n_rows, n_terms)
+        Rows sum to the raw score exactly as `raw_scores` adds them.
+    """
+    if sp.issparse(counts):
+        C = sp.csc_array(counts, dtype=np.float64, copy=True)
+        for t, term in enumerate(weight_set.terms):
+            place = slice(C.indptr[t], C.indptr[t + 1])
+            C.data[place] = term.weight * saturate(C.data[place], term.cap, term.transform)
+        return C
+    n = np.asarray(counts, dtype=np.float64)
+    columns = [
+        term.weight * saturate(n[:, t], term.cap, term.transform)
+        for t, term in enumerate(weight_set.terms)
+    ]
+    return np.column_stack(columns)
+
+
+def raw_scores(weight_set: WeightSet, counts: Any) -> NDArray[np.float64]:
+    """Return ``Σ_t w_t · g_t(n_t)``, of shape (n_rows,)."""
+    total = contributions(weight_set, counts).sum(axis=1)
+    return np.asarray(total, dtype=np.float64).ravel()
+
+
+def scores(weight_set: WeightSet, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the scores from 0 to 100, of shape (n_rows,)."""
+    return weight_set.scale.apply(raw, weight_set.intercept)
+
+
+def probabilities(weight_set: WeightSet, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probability of the good outcome, of shape (n_rows,).
+
+    It misleads when customers are scored that the outcome was not asked of.
+    """
+    return sigmoid(raw + weight_set.intercept)
+
+
+def band_names(weight_set: WeightSet, score: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Return the name of the band of every score, of shape (n_rows,)."""
+    starts = np.array([b.from_score for b in weight_set.bands])
+    names = np.array([b.name for b in weight_set.bands], dtype=object)
+    place = np.searchsorted(starts, score, side="right") - 1
+    return np.asarray(names[np.maximum(place, 0)], dtype=object)

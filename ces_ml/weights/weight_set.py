@@ -1,0 +1,331 @@
+"""The weight set: what a fit leaves behind and every scorer reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from ces_ml.errors import WeightSetError, did_you_mean, show
+from ces_ml.events import EventSchema
+from ces_ml.files import write_text
+from ces_ml.spec.counts import CountSpec
+from ces_ml.spec.model import SpecModel
+from ces_ml.spec.outcome import OutcomeSpec
+from ces_ml.spec.terms import Term
+from ces_ml.weights.scale import Band, Scale, tidy
+
+__all__ = ["GoldenRow", "Interval", "Provenance", "WeightSet", "WeightedTerm"]
+
+FORMAT = "ces-ml/weight-set"
+SCHEMA_VERSION = 1
+
+
+class Interval(SpecModel):
+    """Where a weight lies with probability `level`.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the interval.
+    level : float
+        Nominal coverage, between 0 and 1.
+    """
+
+    error_class = WeightSetError
+    low: float
+    high: float
+    level: float = Field(gt=0, lt=1)
+
+    @field_validator("low", "high")
+    @classmethod
+    def _rounded(cls, value: float) -> float:
+        return tidy(value)
+
+
+class WeightedTerm(Term):
+    """A term with its weight: the change of the log-odds of the good outcome per unit of g(n).
+
+    Parameters
+    ----------
+    weight : float
+        Kept to 12 significant digits.
+    interval : Interval, optional
+        How sure the weight is, where that was estimated.
+    """
+
+    error_class = WeightSetError
+    weight: float
+    interval: Interval | None = None
+
+    @field_validator("weight")
+    @classmethod
+    def _rounded(cls, value: float) -> float:
+        return tidy(value)
+
+
+class Provenance(SpecModel):
+    """Where the weights come from.
+
+    Parameters
+    ----------
+    data_digest : str
+        sha256 of keys, counts and outcomes that the weights were learned from.
+    config_digest : str
+        sha256 of the configuration in canonical form.
+    as_of : tuple of str
+        Moments of the rows, ISO 8601, UTC: the first and the last.
+    rows, customers, positives : int
+        Size of the training data; `positives` have the good outcome.
+    versions : dict of str to str
+        Versions of the packages that took part.
+    metrics : dict of str to float
+        Metrics on held-out rows.
+    """
+
+    error_class = WeightSetError
+    data_digest: str
+    config_digest: str
+    as_of: tuple[str, ...] = ()
+    rows: int = Field(ge=0)
+    customers: int = Field(ge=0)
+    positives: int = Field(ge=0)
+    versions: dict[str, str] = {}
+    metrics: dict[str, float] = {}
+
+
+class GoldenRow(SpecModel):
+    """Counts and the scores they must give: every consumer can check itself with them.
+
+    Parameters
+    ----------
+    counts : dict of str to float
+        Count by name of term; a term that is not there counts 0.
+    raw_score, score : float
+        What they must give, to 1e-9.
+    band : str
+        The band they must fall into.
+    """
+
+    error_class = WeightSetError
+    counts: dict[str, float]
+    raw_score: float
+    score: float
+    band: str
+
+
+class WeightSet(SpecModel):
+    """Weights with everything that is needed to apply them: a frozen value, kept as JSON.
+
+    The raw score of a customer is ``Σ_t w_t · g_t(n_t)``; the intercept enters the probability
+    only. Loading executes nothing: the JSON is checked against the published schema
+    (``weight_set.v1.json``), its fingerprint and its golden rows.
+
+    Parameters
+    ----------
+    name : str
+        What the score is for, for example ``"churn"``.
+    terms : tuple of WeightedTerm
+        Event, measure, window, half-life, cap, transform and weight of every term.
+    intercept : float
+        Log-odds of the good outcome of a customer without events.
+    events : EventSchema
+        Columns of the log that the counts come from.
+    outcome : OutcomeSpec, optional
+        What the weights were learned from.
+    rules : tuple of str
+        Rules that the weights obey, as they were written.
+    scale : Scale
+        Map to 0–100.
+    bands : tuple of Band
+        From the lowest; the first starts at 0.
+    provenance : Provenance, optional
+        Where the weights come from.
+    golden_rows : tuple of GoldenRow
+        Rows that every consumer must reproduce.
+
+    Raises
+    ------
+    WeightSetError
+        If a value is not allowed.
+    """
+
+    error_class = WeightSetError
+    format: Literal["ces-ml/weight-set"] = "ces-ml/weight-set"
+    schema_version: Literal[1] = 1
+    name: str = Field(min_length=1)
+    terms: tuple[WeightedTerm, ...] = Field(min_length=1)
+    intercept: float
+    events: EventSchema = EventSchema()
+    outcome: OutcomeSpec | None = None
+    rules: tuple[str, ...] = ()
+    scale: Scale
+    bands: tuple[Band, ...] = Field(min_length=1)
+    provenance: Provenance | None = None
+    golden_rows: tuple[GoldenRow, ...] = ()
+
+    @field_validator("intercept")
+    @classmethod
+    def _rounded(cls, value: float) -> float:
+        return tidy(value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [t.name for t in self.terms]
+        if len(set(names)) < len(names):
+            raise WeightSetError(
+                "terms of a weight set share a name",
+                got=", ".join(show(n) for n in names),
+                allowed="one name a term",
+                hint="take the terms from a CountSpec, which names them",
+            )
+        starts = [b.from_score for b in self.bands]
+        if starts[0] != 0 or starts != sorted(set(starts)):
+            raise WeightSetError(
+                "the bands do not cover the score from 0 up",
+                got=show(starts),
+                allowed="rising from_score values, the first of them 0",
+                hint="correct from_score of the bands",
+            )
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the terms, in order."""
+        return tuple(t.name for t in self.terms)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight by name of term."""
+        return {t.name: t.weight for t in self.terms}
+
+    @property
+    def spec(self) -> CountSpec:
+        """What must be counted to apply the weights."""
+        fields = set(Term.model_fields)
+        return CountSpec(terms=tuple(Term(**t.model_dump(include=fields)) for t in self.terms))
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the content: equal weight sets have equal fingerprints."""
+        canonical = json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True, separators=(",", ":")
+        )
+        return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the weight set as JSON text, its fingerprint included."""
+        body = {"fingerprint": self.fingerprint, **self.model_dump(mode="json")}
+        return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the weight set as JSON, whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            If the path can't be written.
+        """
+        return write_text(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a weight set and check version, schema, fingerprint and golden rows.
+
+        Raises
+        ------
+        WeightSetError
+            If the file is not there, truncated, edited or of an unknown version.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WeightSetError(
+                "the weight set can't be read",
+                got=f"{show(str(path))}: {getattr(error, 'strerror', None) or error}",
+                allowed="a JSON file written by ces-ml",
+                hint="check the path",
+            ) from error
+        return cls.from_json(text, source=str(path))
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = "the text") -> Self:
+        """Read a weight set from JSON text; `source` names it in errors."""
+        body = _parsed(text, source)
+        stated = body.pop("fingerprint", None)
+        weight_set = cls.parse(body)
+        if stated != weight_set.fingerprint:
+            raise WeightSetError(
+                f"the weight set in {show(source)} was changed after it was written",
+                got=f"fingerprint {show(stated)}",
+                allowed=weight_set.fingerprint,
+                hint="take the original file, or make the change in Python and save it anew",
+            )
+        weight_set.verify()
+        return weight_set
+
+    def verify(self) -> None:
+        """Score the golden rows and compare.
+
+        Raises
+        ------
+        WeightSetError
+            If a row gives another score or band than the file states.
+        """
+        from ces_ml.weights.apply import band_names, raw_scores, scores
+
+        for k, row in enumerate(self.golden_rows):
+            unknown = set(row.counts) - set(self.names)
+            if unknown:
+                raise WeightSetError(
+                    f"golden row {k} counts a term that the weight set does not have",
+                    got=show(min(unknown)),
+                    allowed=did_you_mean(min(unknown), self.names),
+                    hint="take the weight set from a fresh training run",
+                )
+            n = np.array([[row.counts.get(name, 0.0) for name in self.names]])
+            raw = raw_scores(self, n)
+            score = scores(self, raw)
+            band = band_names(self, score)[0]
+            close = np.allclose([raw[0], score[0]], [row.raw_score, row.score], rtol=0, atol=1e-9)
+            if not close or band != row.band:
+                raise WeightSetError(
+                    f"golden row {k} gives another score than the weight set states",
+                    got=f"raw {raw[0]:.12g}, score {score[0]:.12g}, band {show(band)}",
+                    allowed=f"raw {row.raw_score:.12g}, score {row.score:.12g}, "
+                    f"band {show(row.band)}",
+                    hint="use the version of ces-ml that wrote the file, and report this",
+                )
+
+
+def _parsed(text: str, source: str) -> dict[str, Any]:
+    """Return the JSON object in `text` if its format and version are ours."""
+    try:
+        body = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise WeightSetError(
+            f"the weight set in {show(source)} is truncated or not JSON",
+            got=f"{error.msg} at line {error.lineno}; the text has {len(text)} characters",
+            allowed="a whole JSON document written by ces-ml",
+            hint="copy the file again or export it again",
+        ) from error
+    if not isinstance(body, dict) or body.get("format") != FORMAT:
+        raise WeightSetError(
+            f"{show(source)} is not a weight set",
+            got=f"format {show(body.get('format') if isinstance(body, dict) else type(body))}",
+            allowed=show(FORMAT),
+            hint="export one with `ces-ml export`",
+        )
+    if body.get("schema_version") != SCHEMA_VERSION:
+        raise WeightSetError(
+            f"the weight set in {show(source)} has an unknown version",
+            got=show(body.get("schema_version")),
+            allowed=f"schema_version {SCHEMA_VERSION}",
+            hint="install a newer ces-ml (pip install --upgrade ces-ml)",
+        )
+    return body
