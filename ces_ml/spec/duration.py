@@ -71,15 +71,16 @@ class Duration(str):
         return self.us / DAY_US
 
     @classmethod
-    def __get_pydantic_core_schema__(  # noqa: D102 - pydantic's hook, not for callerscls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Tell pydantic to build a Duration from text (pydantic's hook, not for callers)."""
         return core_schema.no_info_plain_validator_function(
             cls,
             serialization=core_schema.to_string_ser_schema(),
-            json_schema_input_schema=core_schema.str_schema(pattern=r"^\d{1,9}(s|min|h|d)$"),
         )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: Any) -> dict[str, Any]:
+        """Describe a Duration in JSON Schema (pydantic's hook, not for callers)."""
         return {
             "type": "string",
             "pattern": r"^\d{1,9}(s|min|h|d)$",

@@ -20,11 +20,7 @@ class SpecModel(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        validate_default=True,
-        allow_inf_nan=False,
-        ser_json_inf_nan="null",
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
     )
     error_class: ClassVar[type[CesError]] = SpecError
 

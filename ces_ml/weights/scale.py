@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -64,9 +65,7 @@ class Scale(SpecModel):
         """Refuse a map that is not monotone."""
         raws = [raw for raw, _ in self.knots]
         scores = [score for _, score in self.knots]
-        rising = all(a < b for a, b in zip(raws, raws[1:], strict=False)) and all(
-            a <= b for a, b in zip(scores, scores[1:], strict=False)
-        )
+        rising = all(a < b for a, b in pairwise(raws)) and all(a <= b for a, b in pairwise(scores))
         inside = all(0 <= score <= 100 for score in scores)
         if not rising or not inside or (not self.knots) != (self.method == "probability"):
             raise WeightSetError(

@@ -95,8 +95,8 @@ class Provenance(SpecModel):
     rows: int = Field(ge=0)
     customers: int = Field(ge=0)
     positives: int = Field(ge=0)
-    versions: dict[str, str] = {}
-    metrics: dict[str, float] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
 
 
 class GoldenRow(SpecModel):
