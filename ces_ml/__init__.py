@@ -1,1 +1,57 @@
-"""ces-ml."""
+"""ces-ml: learn the weights of a Customer Engagement Score from outcomes.
+
+The names below are imported when they are first used, so ``import ces_ml`` is quick and brings in
+neither scikit-learn nor MLflow.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ces_ml._version import __version__
+
+if TYPE_CHECKING:
+    from ces_ml.events import EventSchema as EventSchema
+    from ces_ml.exporters import export as export
+    from ces_ml.features import build_counts as build_counts
+    from ces_ml.linear import ConstrainedLogisticRegression as ConstrainedLogisticRegression
+    from ces_ml.scoring import Scorer as Scorer
+    from ces_ml.spec import CountRule as CountRule
+    from ces_ml.spec import CountSpec as CountSpec
+    from ces_ml.spec import OutcomeSpec as OutcomeSpec
+    from ces_ml.tracking import Tracker as Tracker
+    from ces_ml.tracking import load_weight_set as load_weight_set
+    from ces_ml.training import TrainingConfig as TrainingConfig
+    from ces_ml.training import record as record
+    from ces_ml.training import score_events as score_events
+    from ces_ml.training import train as train
+    from ces_ml.weights import WeightSet as WeightSet
+
+_HOMES = {
+    "ConstrainedLogisticRegression": "ces_ml.linear",
+    "CountRule": "ces_ml.spec",
+    "CountSpec": "ces_ml.spec",
+    "EventSchema": "ces_ml.events",
+    "OutcomeSpec": "ces_ml.spec",
+    "Scorer": "ces_ml.scoring",
+    "Tracker": "ces_ml.tracking",
+    "TrainingConfig": "ces_ml.training",
+    "WeightSet": "ces_ml.weights",
+    "build_counts": "ces_ml.features",
+    "export": "ces_ml.exporters",
+    "load_weight_set": "ces_ml.tracking",
+    "record": "ces_ml.training",
+    "score_events": "ces_ml.training",
+    "train": "ces_ml.training",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'ces_ml' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,59 @@
+# make demo   the whole path on a real grocery log
+# make test   the tests, after the set-up they need
+# make check  what CI runs: lint, types, layers, all tests, notebooks
+# make bench  the benchmarks
+
+PYTHON ?= $(shell for v in 3.13 3.12 3.11; do command -v python$$v && break; done || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: demo test test-fast check lint types layers notebooks bench format clean
+
+demo: $(VENV)/.demo
+	$(BIN)/ces-ml demo
+
+test: $(VENV)/.dev
+	$(BIN)/pytest -n 2 -m "not slow"
+
+check: lint types layers $(VENV)/.dev
+	$(BIN)/pytest -n 2
+	$(MAKE) notebooks
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+notebooks: $(VENV)/.dev
+	$(BIN)/python notebooks/run.py
+
+bench: $(VENV)/.dev
+	@for script in experiments/benchmarks/*/run.py; do echo "$$script"; $(BIN)/python "$$script"; done
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "ces-ml needs Python 3.11 or newer: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "No virtual environment could be made; on Debian: apt-get install python3-venv"; exit 2; }
+
+# The dev install holds the demo's packages too, so it satisfies both.
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,300 @@
+"""The command line: arguments in, tables and exit codes out."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from ces_ml._version import __version__
+from ces_ml.errors import CesError, CesWarning
+
+__all__ = ["app", "main"]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+app = typer.Typer(
+    name="ces-ml",
+    help="Learn the weights of a Customer Engagement Score from outcomes.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+Store = Annotated[
+    str | None,
+    typer.Option(help="MLflow tracking URI or path of a .db file.", show_default="./mlflow.db"),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        help="Moment of the counts: a date, 'every 28d from DATE to DATE', or '14d after EVENT'.",
+        show_default="the end of the log",
+    ),
+]
+
+
+def main() -> None:
+    """Run the command line; the entry point of the program ``ces-ml``."""
+    app()
+
+
+def _reported(command: _Command) -> _Command:
+    """Turn errors into words on standard error and exit code 2, and warnings into one line."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            try:
+                return command(*args, **kwargs)
+            except CesError as error:
+                err.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+                raise typer.Exit(2) from error
+            except KeyboardInterrupt as error:
+                err.print("stopped")
+                raise typer.Exit(130) from error
+            except (MemoryError, OSError) as error:
+                text = f"{type(error).__name__}: {error}"
+                err.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
+                raise typer.Exit(2) from error
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+    if issubclass(category, CesWarning) or category.__name__ == "ConvergenceWarning":
+        err.print(Text.assemble(("warning: ", "yellow"), str(message)), soft_wrap=True)
+
+
+@contextmanager
+def _progress(stages: int) -> Iterator[Callable[[str], None]]:
+    """Show a bar over the stages of a job on a terminal; nothing elsewhere."""
+    columns = (
+        SpinnerColumn(),
+        BarColumn(bar_width=20),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("starting", total=stages, completed=-1)
+
+        def next_stage(words: str) -> None:
+            bar.update(task, advance=1, description=Text(words).plain)
+
+        yield next_stage
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog="Examples:\n\n  ces-ml train churn.yaml\n\n  ces-ml train churn.yaml --register churn "
+    "--output churn.json\n\n  ces-ml train churn.yaml upsell.yaml --jobs 2"
+)
+@_reported
+def train(
+    configs: Annotated[
+        list[Path], typer.Argument(metavar="CONFIG.yaml...", help="One or more configurations.")
+    ],
+    store: Store = None,
+    experiment: Annotated[str | None, typer.Option(help="MLflow experiment.")] = None,
+    register: Annotated[
+        str | None, typer.Option(help="Register the weights under this model name.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the weights as JSON (one CONFIG).")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Configurations trained at once.")] = 1,
+    track: Annotated[bool, typer.Option(help="Log the run to MLflow.")] = True,
+) -> None:
+    """Learn weights from the event log that a configuration names, and track them."""
+    from ces_ml.cli.tables import print_next, print_result
+    from ces_ml.exporters import export
+    from ces_ml.tracking import Tracker
+    from ces_ml.training import TrainingConfig, record, train_many
+    from ces_ml.training import train as train_one
+
+    if len(configs) > 1 and (output or register):
+        raise typer.BadParameter("--output and --register take one CONFIG")
+    read = [TrainingConfig.from_file(path) for path in configs]
+    if len(read) == 1:
+        with _progress(4) as progress:
+            results = [train_one(read[0], progress=progress)]
+    else:
+        with _progress(1) as progress:
+            progress(f"training {len(read)} weight sets")
+            results = train_many(read, n_jobs=jobs)
+    for result in results:
+        print_result(out, result)
+        if output:
+            out.print(f"weights written to {export(result.weight_set, output)}", soft_wrap=True)
+        if not track:
+            continue
+        place = result.config.tracking
+        tracker = Tracker(store or place.store, experiment or place.experiment)
+        info = record(result, tracker, register_as=register)
+        at = f" --store {shlex.quote(tracker.store)}" if store or place.store else ""
+        print_next(
+            out,
+            [
+                ("look at the run", f"ces-ml ui{at}" if not info.url else info.url),
+                ("promote it", f"ces-ml promote {info.run_id}{at}"),
+                ("score customers", f"ces-ml score {info.run_id} EVENTS -o scores.parquet{at}"),
+            ],
+        )
+
+
+@app.command(
+    epilog="Examples:\n\n  ces-ml promote 0123456789abcdef0123456789abcdef\n\n  "
+    "ces-ml promote RUN --name churn --alias challenger --reason 'new campaign events'"
+)
+@_reported
+def promote(
+    run: Annotated[str, typer.Argument(help="Id of the MLflow run.")],
+    name: Annotated[
+        str | None,
+        typer.Option(help="Registered model.", show_default="the name of the weight set"),
+    ] = None,
+    alias: Annotated[str, typer.Option(help="Alias that is moved.")] = "champion",
+    reason: Annotated[str | None, typer.Option(help="Why; kept in the history.")] = None,
+    store: Store = None,
+) -> None:
+    """Point an alias of a registered model at the weights of a run."""
+    from ces_ml.cli.tables import plain, print_next
+    from ces_ml.tracking import Tracker
+
+    tracker = Tracker(store)
+    weight_set = tracker.load(run)
+    model = name or weight_set.name
+    version = tracker.promote(run, model, alias, reason)
+    out.print(Text.assemble(plain(model), f"@{alias} is now version {version}"))
+    at = f" --store {shlex.quote(store)}" if store else ""
+    ref = shlex.quote(f"models:/{model}@{alias}")
+    print_next(
+        out,
+        [
+            ("score customers", f"ces-ml score {ref} EVENTS -o scores.parquet{at}"),
+            ("hand the weights on", f"ces-ml export {ref} -o weights.json{at}"),
+        ],
+    )
+
+
+@app.command(
+    epilog="Examples:\n\n  ces-ml score weights.json events.parquet -o scores.parquet\n\n  "
+    "ces-ml score models:/churn@champion 'log/*.parquet' -o scores.csv --as-of 2025-06-01"
+)
+@_reported
+def score(
+    weights: Annotated[
+        str, typer.Argument(help="A weight-set file, models:/NAME@ALIAS, or a run id.")
+    ],
+    events: Annotated[str, typer.Argument(help="Parquet, CSV or TSV file, glob, or folder.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where to write: .parquet or .csv.")
+    ],
+    as_of: AsOf = None,
+    reasons: Annotated[int, typer.Option(min=0, help="Contributions reported a customer.")] = 3,
+    store: Store = None,
+) -> None:
+    """Score every customer of an event log."""
+    from ces_ml.cli.tables import plain, print_report
+    from ces_ml.tracking import load_weight_set
+    from ces_ml.training import score_events, write_scores
+
+    with _progress(3) as progress:
+        progress("loading the weight set")
+        weight_set = load_weight_set(weights, store)
+        progress("counting and scoring")
+        result = score_events(weight_set, events, as_of=as_of, n_reasons=reasons)
+        progress("writing scores")
+        written = write_scores(result.scores, output)
+    scores = result.scores
+    out.print(f"{len(scores):,} rows written to {written}", soft_wrap=True)
+    for band in reversed(weight_set.bands):
+        held = int((scores["band"] == band.name).sum())
+        out.print(Text.assemble(f"  {held:>9,}  ", plain(band.name)))
+    print_report(out, result.report)
+
+
+@app.command(
+    epilog="Examples:\n\n  ces-ml export models:/churn@champion -o churn.json\n\n  "
+    "ces-ml export RUN --format json -o weights.json --store mlflow.db"
+)
+@_reported
+def export(
+    weights: Annotated[
+        str, typer.Argument(help="A weight-set file, models:/NAME@ALIAS, or a run id.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write.")],
+    format: Annotated[str, typer.Option(help="Format of the export: json.")] = "json",
+    store: Store = None,
+) -> None:
+    """Write weights in a form that another scorer reads."""
+    from ces_ml.exporters import export as write
+    from ces_ml.tracking import load_weight_set
+
+    weight_set = load_weight_set(weights, store)
+    out.print(f"weights written to {write(weight_set, output, format)}", soft_wrap=True)
+    out.print(f"[dim]{weight_set.fingerprint}[/dim]", soft_wrap=True)
+
+
+@app.command(
+    epilog="Examples:\n\n  ces-ml ui\n\n  ces-ml ui --store ces-ml-demo/mlflow.db --port 5001"
+)
+@_reported
+def ui(
+    store: Store = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Open the MLflow UI on a store; Ctrl-C stops it."""
+    from ces_ml.tracking import start_ui
+
+    out.print(f"http://{host}:{port}/#/experiments?workflowType=machine_learning", soft_wrap=True)
+    raise typer.Exit(start_ui(store, host=host, port=port))
+
+
+@app.command(epilog="Examples:\n\n  ces-ml demo\n\n  ces-ml demo --folder /tmp/ces-ml-demo")
+@_reported
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path(
+        "ces-ml-demo"
+    ),
+) -> None:
+    """Run the whole path on a real grocery log: count, fit, track, promote, score, export."""
+    from ces_ml.cli.demo import print_demo
+    from ces_ml.training.demo import DEMO_SCORES, run_demo
+
+    with _progress(1 + 6 * len(DEMO_SCORES)) as progress:
+        done = run_demo(folder, progress=progress)
+    print_demo(out, done, os.path.relpath(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What the command line prints: tables of weights, metrics, bands and samples."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ces_ml.training import TrainingResult
+from ces_ml.weights import WeightSet
+
+__all__ = ["plain", "print_next", "print_result"]
+
+#: Metrics shown, with the words shown for them.
+SHOWN_METRICS = {
+    "roc_auc": "ROC AUC",
+    "average_precision": "avg precision",
+    "lift_at_10": "lift at 10 %",
+    "log_loss": "log loss",
+    "brier": "Brier",
+}
+_REASONS = {
+    "null_customer": "rows without a customer, dropped",
+    "null_event_type": "rows without an event type, dropped",
+    "null_timestamp": "rows without a timestamp, dropped",
+    "left_out_censored": "rows left out: the horizon ends after the log",
+    "left_out_not_active": "rows left out: not active at as_of",
+    "left_out_already_happened": "rows left out: the outcome had happened already",
+    "left_out_happened_in_gap": "rows left out: the outcome happened in the gap",
+    "event_types_not_counted": "event types not counted",
+    "events_not_counted": "events of these types",
+}
+
+
+def plain(text: str, limit: int = 48) -> Text:
+    """Return untrusted text for the terminal: control characters escaped, no markup, cut."""
+    shown = "".join(
+        repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
+        for c in text
+    )
+    return Text(shown if len(shown) <= limit else shown[: limit - 1] + "…")
+
+
+def print_result(console: Console, result: TrainingResult) -> None:
+    """Print what a training job learned."""
+    weight_set = result.weight_set
+    console.rule(plain(weight_set.name))
+    console.print(_weights(weight_set, result.solver.active))
+    console.print(_metrics(result.comparison))
+    console.print(_bands(weight_set))
+    sample = result.sample
+    console.print(f"[dim]sample: {sample['rows']:,} rows; {result.split.description}[/dim]")
+    for reason, words in _REASONS.items():
+        if sample.get(reason):
+            console.print(f"[dim]  {sample[reason]:,} {words}[/dim]")
+    if result.profile.naive:
+        console.print("[dim]times without a zone were taken as UTC[/dim]")
+    console.print(f"[dim]solver: {result.solver.message}[/dim]")
+
+
+def print_next(console: Console, commands: Iterable[tuple[str, str]]) -> None:
+    """Print what to type next, one command a line."""
+    console.print("\n[bold]Next[/bold]")
+    for words, command in commands:
+        if command.startswith("ces-ml "):
+            command = program() + command.removeprefix("ces-ml")
+        console.print(f"  {words}")
+        console.print(Text(f"    {command}", style="cyan"), soft_wrap=True)
+
+
+def program() -> str:
+    """Return how this program can be called from here: ``ces-ml`` if that is on the PATH."""
+    called = os.path.abspath(sys.argv[0])
+    if os.path.basename(called) != "ces-ml" or shutil.which("ces-ml") == called:
+        return "ces-ml"
+    return shlex.quote(os.path.relpath(called))
+
+
+def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
+    terms = sorted(weight_set.terms, key=lambda t: (-abs(t.weight), t.name))
+    held = [t for t in terms if t.weight != 0]
+    table = Table(title="weights (change of the log-odds per unit of g(n))", title_justify="left")
+    for column, justify in (("term", "left"), ("weight", "right"), ("", "left"), ("g(n)", "left")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    largest = max((abs(t.weight) for t in held), default=1.0)
+    for term in held:
+        bar = "█" * max(1, round(20 * abs(term.weight) / largest))
+        colour = "blue" if term.weight > 0 else "red"
+        inside = f"{term.measure} {term.window}"
+        inside += f", half-life {term.half_life}" if term.half_life else ""
+        inside = f"min({inside}; {term.cap:g})" if term.cap else inside
+        shown = inside if term.transform == "identity" else f"{term.transform}({inside})"
+        table.add_row(plain(term.name), f"{term.weight:+.3f}", f"[{colour}]{bar}[/]", shown)
+    zeros = len(terms) - len(held)
+    rules = f"; rules that bind: {', '.join(active)}" if active else ""
+    if zeros or rules:
+        table.caption = Text(f"{zeros} terms have weight 0{rules}")
+    return table
+
+
+def _metrics(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="on held-out rows", title_justify="left")
+    table.add_column("score")
+    for words in SHOWN_METRICS.values():
+        table.add_column(words, justify="right")
+    for k, row in enumerate(rows):
+        cells = [f"{row[m]:.3f}" if m in row else "–" for m in SHOWN_METRICS]
+        name = "learned weights" if k == 0 else row["name"].replace("_", " ")
+        table.add_row(name, *cells, style="bold" if k == 0 else "")
+    return table
+
+
+def _bands(weight_set: WeightSet) -> Table:
+    outcome = weight_set.outcome.task if weight_set.outcome else "outcome"
+    good = {"churn": "retained", "conversion": "converted", "upsell": "upgraded"}.get(
+        outcome, "y=1"
+    )
+    table = Table(title="bands of the score, on held-out rows", title_justify="left")
+    for column in ("band", "score from", "rows", good):
+        table.add_column(column, justify="left" if column == "band" else "right")
+    for band in weight_set.bands:
+        rate = "–" if band.rate is None else f"{100 * band.rate:.1f} %"
+        table.add_row(plain(band.name), f"{band.from_score:.1f}", f"{band.rows or 0:,}", rate)
+    return table
+
+
+def print_report(console: Console, report: Mapping[str, int]) -> None:
+    """Print what a scoring job dropped or did not count."""
+    for reason, words in _REASONS.items():
+        if report.get(reason):
+            console.print(f"[dim]  {report[reason]:,} {words}[/dim]")

@@ -1,0 +1,114 @@
+"""The public door: events in, counts out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ces_ml.errors import SpecError, did_you_mean, show
+from ces_ml.events import EventSchema
+from ces_ml.features.duckdb_engine import DuckDBEngine
+from ces_ml.spec.as_of import parse_as_of, parse_moment
+from ces_ml.spec.count_table import CountTable
+from ces_ml.spec.counts import CountRule, CountSpec, match_events
+from ces_ml.spec.outcome import OutcomeSpec
+
+__all__ = ["ENGINES", "build_counts", "open_engine"]
+
+#: Engines by name.
+ENGINES: dict[str, Callable[..., DuckDBEngine]] = {"duckdb": DuckDBEngine}
+
+
+def open_engine(
+    events: Any, schema: EventSchema | None = None, *, engine: str = "duckdb", **options: Any
+) -> DuckDBEngine:
+    """Open a log in an engine.
+
+    Parameters
+    ----------
+    events : path, glob, frame, table or relation
+        See `DuckDBEngine`.
+    schema : EventSchema, optional
+    engine : {"duckdb"}, default="duckdb"
+    **options
+        Options of the engine: `observed_until`, `threads`, `memory_limit`.
+
+    Raises
+    ------
+    SpecError
+        If there is no such engine.
+    EventLogError
+        If the log can't be opened.
+    """
+    if engine not in ENGINES:
+        raise SpecError(
+            "unknown engine",
+            got=show(engine),
+            allowed=did_you_mean(engine, ENGINES),
+            hint="correct `engine`",
+        )
+    if options.get("observed_until") is not None:
+        options["observed_until"] = parse_moment(options["observed_until"])
+    return ENGINES[engine](events, schema, **options)
+
+
+def build_counts(
+    events: Any,
+    counts: CountSpec | Sequence[CountRule],
+    *,
+    as_of: Any = None,
+    outcome: OutcomeSpec | None = None,
+    schema: EventSchema | None = None,
+    engine: str = "duckdb",
+    **options: Any,
+) -> CountTable:
+    """Count events per (customer, as_of), correct at each moment in time.
+
+    An event counts iff ``as_of − window ≤ timestamp < as_of``; never one at `as_of` or later.
+
+    Parameters
+    ----------
+    events : path, glob, pandas.DataFrame, polars.DataFrame, pyarrow.Table or DuckDB relation
+        The log.
+    counts : CountSpec or sequence of CountRule
+        What to count. Rules with patterns are resolved against the log's event types, without
+        the outcome's own events.
+    as_of : str, date, datetime or list, optional
+        See `parse_as_of`. One second after the last event when not given.
+    outcome : OutcomeSpec, optional
+        With it the table has `y`, and only eligible, uncensored rows.
+    schema : EventSchema, optional
+        What the columns are called.
+    engine : {"duckdb"}, default="duckdb"
+    **options
+        Options of the engine.
+
+    Returns
+    -------
+    CountTable
+        Keys, counts as CSR of shape (n_rows, n_terms), outcomes, and a report of what was left
+        out.
+
+    Raises
+    ------
+    EventLogError
+        If the log can't answer; see `DuckDBEngine.table`.
+    SpecError
+        If the specification does not make sense.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> log = pd.DataFrame({"customer_id": [1, 1, 2], "event_type": ["login", "buy", "login"],
+    ...     "timestamp": ["2025-01-01", "2025-01-05", "2025-01-05T23:59:59"]})
+    >>> table = build_counts(log, CountSpec.of(["login"], window="7d"), as_of="2025-01-05")
+    >>> table.to_pandas()["login"].tolist()
+    [1.0]
+    """
+    with open_engine(events, schema, engine=engine, **options) as opened:
+        spec = counts
+        if not isinstance(spec, CountSpec):
+            known = list(opened.profile().event_types)
+            own = match_events(outcome.own_events, known) if outcome else []
+            spec = CountSpec.from_rules(spec, known, exclude=own)
+        return opened.table(spec, None if as_of is None else parse_as_of(as_of), outcome)

@@ -1,0 +1,80 @@
+"""The contract that every counting engine keeps, and what it tells about a log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from ces_ml.spec.as_of import AsOf
+from ces_ml.spec.count_table import CountTable
+from ces_ml.spec.counts import CountSpec
+from ces_ml.spec.outcome import OutcomeSpec
+
+__all__ = ["Engine", "LogProfile", "moment_of"]
+
+
+@dataclass(frozen=True)
+class LogProfile:
+    """What a log holds, after one reading of it.
+
+    Parameters
+    ----------
+    rows : int
+        Rows read, dropped ones included.
+    dropped : mapping of str to int
+        Rows that can't be counted, by reason: null customer, event type or timestamp.
+    first_us, last_us : int
+        Times of the first and last event, in UTC microseconds.
+    event_types : mapping of str to int
+        Events by type, without the dropped rows.
+    naive : bool
+        Whether the times had no zone and were taken as UTC.
+    """
+
+    rows: int
+    dropped: Mapping[str, int]
+    first_us: int
+    last_us: int
+    event_types: Mapping[str, int] = field(default_factory=dict)
+    naive: bool = False
+
+    @property
+    def first(self) -> datetime:
+        """Time of the first event."""
+        return moment_of(self.first_us)
+
+    @property
+    def last(self) -> datetime:
+        """Time of the last event."""
+        return moment_of(self.last_us)
+
+
+class Engine(Protocol):
+    """Counts events as of moments.
+
+    Law: for row *i* = (customer *c*, moment *T*) and term *t* with window *W*, ``X[i, t]`` is the
+    measure over the events of *c* of the term's type with ``T − W ≤ timestamp < T`` in integer UTC
+    microseconds and, where the log has an arrival column, ``arrival < T``; each event weighs
+    ``2^(−(T − timestamp)/half_life)`` where the term decays. Cap and transform are not applied.
+    The result does not depend on the order of the log, on its files, or on threads.
+    """
+
+    def profile(self) -> LogProfile:
+        """Read the log once and say what it holds."""
+        ...
+
+    def table(
+        self, spec: CountSpec, as_of: AsOf | None, outcome: OutcomeSpec | None = None
+    ) -> CountTable:
+        """Count for every customer in the sample at `as_of`, with outcomes where asked.
+
+        With `as_of` None: one second after the last event, rounded down to whole seconds.
+        """
+        ...
+
+
+def moment_of(us: int) -> datetime:
+    """Return integer UTC microseconds as a datetime."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)

@@ -1,0 +1,55 @@
+"""The one pair of functions through which text enters SQL, and one for floats."""
+
+from __future__ import annotations
+
+from ces_ml.errors import SpecError, show
+
+__all__ = ["float_literal", "identifier", "literal"]
+
+
+def identifier(name: str, quote: str = '"') -> str:
+    """Return `name` as a quoted identifier; `quote` is doubled inside.
+
+    Examples
+    --------
+    >>> identifier('a "b"; DROP TABLE c')
+    '"a ""b""; DROP TABLE c"'
+    >>> identifier("it`s", quote="`")
+    '`it``s`'
+    """
+    return quote + _without_nul(name).replace(quote, quote * 2) + quote
+
+
+def literal(text: str) -> str:
+    """Return `text` as a string literal of standard SQL; single quotes are doubled.
+
+    Examples
+    --------
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return "'" + _without_nul(text).replace("'", "''") + "'"
+
+
+def float_literal(value: float) -> str:
+    """Return a float as a literal that every engine reads as DOUBLE, without loss.
+
+    A plain ``0.5`` is a DECIMAL in DuckDB and Spark.
+
+    Examples
+    --------
+    >>> float_literal(0.94)
+    '9.39999999999999947E-01'
+    """
+    return f"{value:.17E}"
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise SpecError(
+            "a name that goes into SQL holds a NUL character",
+            got=show(text),
+            allowed="any text without NUL",
+            hint="rename the column or move the file",
+        )
+    return text

@@ -1,0 +1,270 @@
+"""The configuration of a training job: YAML in, a checked value out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, field_validator
+
+from ces_ml.errors import ConfigError, show
+from ces_ml.events import EventSchema
+from ces_ml.spec.as_of import parse_as_of, parse_moment
+from ces_ml.spec.counts import CountRule
+from ces_ml.spec.model import SpecModel
+from ces_ml.spec.outcome import OutcomeSpec
+
+__all__ = [
+    "EventsConfig",
+    "ModelConfig",
+    "ScoreConfig",
+    "SplitConfig",
+    "TrackingConfig",
+    "TrainingConfig",
+]
+
+
+class EventsConfig(EventSchema):
+    """Where the event log is and what its columns are called.
+
+    Parameters
+    ----------
+    path : str, optional
+        Parquet, CSV or TSV file, glob, or folder of Parquet files; relative to the configuration
+        file. May be left out when events are passed from Python.
+    observed_until : date or datetime, optional
+        End of the log's observation; the time of its last event when not given.
+    engine : {"duckdb"}, default="duckdb"
+        What counts.
+    """
+
+    error_class = ConfigError
+    path: str | None = None
+    observed_until: datetime | None = None
+    engine: Literal["duckdb"] = "duckdb"
+
+    @field_validator("observed_until", mode="before")
+    @classmethod
+    def _moment(cls, value: Any) -> Any:
+        return None if value is None else parse_moment(value)
+
+    @property
+    def event_schema(self) -> EventSchema:
+        """The column names alone."""
+        return EventSchema(**self.model_dump(include=set(EventSchema.model_fields)))
+
+
+class ModelConfig(SpecModel):
+    """How the weights are fitted.
+
+    Parameters
+    ----------
+    rules : tuple of str
+        Rules that the weights obey, for example ``"buy_* >= 0"``.
+    alpha : float, default=1e-4
+        Strength of the ridge penalty on the mean log loss.
+    hand_set : dict of str to float, optional
+        Today's weights, by name of term: a baseline.
+    """
+
+    error_class = ConfigError
+    rules: tuple[str, ...] = ()
+    alpha: float = Field(default=1e-4, ge=0)
+    hand_set: dict[str, float] = Field(default_factory=dict)
+
+
+class SplitConfig(SpecModel):
+    """Which rows are held out.
+
+    Parameters
+    ----------
+    test_from : date or datetime, optional
+        Rows with `as_of` from here on are held out; chosen by `test_share` when not given.
+    test_share : float, default=0.3
+        About how many rows are held out.
+    customers : {"shared", "disjoint"}, default="shared"
+        Whether a customer may stand on both sides (at different times).
+    """
+
+    error_class = ConfigError
+    test_from: datetime | None = None
+    test_share: float = Field(default=0.3, gt=0, lt=1)
+    customers: Literal["shared", "disjoint"] = "shared"
+
+    @field_validator("test_from", mode="before")
+    @classmethod
+    def _moment(cls, value: Any) -> Any:
+        return None if value is None else parse_moment(value)
+
+
+class ScoreConfig(SpecModel):
+    """How the raw score becomes a score from 0 to 100.
+
+    Parameters
+    ----------
+    scale : {"quantiles", "min_max", "probability"}, default="quantiles"
+        See `Scale`.
+    """
+
+    error_class = ConfigError
+    scale: Literal["quantiles", "min_max", "probability"] = "quantiles"
+
+
+class TrackingConfig(SpecModel):
+    """Where the run is tracked.
+
+    Parameters
+    ----------
+    experiment : str, default="ces-ml"
+        Name of the MLflow experiment.
+    store : str, optional
+        MLflow tracking URI; ``MLFLOW_TRACKING_URI`` or ``mlflow.db`` here when not given.
+    """
+
+    error_class = ConfigError
+    experiment: str = Field(default="ces-ml", min_length=1)
+    store: str | None = None
+
+
+class TrainingConfig(SpecModel):
+    """One training job.
+
+    Parameters
+    ----------
+    name : str
+        What the score is for; also the name of the registered model.
+    events : EventsConfig
+    outcome : OutcomeSpec
+    as_of : str, date or list
+        See `parse_as_of`.
+    counts : sequence of CountRule
+    model : ModelConfig, optional
+    split : SplitConfig, optional
+    score : ScoreConfig, optional
+    tracking : TrackingConfig, optional
+    seed : int, default=0
+        The one seed of everything random in the job.
+
+    Examples
+    --------
+    >>> config = TrainingConfig.from_yaml('''
+    ... name: trial_conversion
+    ... outcome: {task: conversion, event: subscription_started, horizon: 14d}
+    ... as_of: 14d after trial_started
+    ... counts: [{window: 14d, transform: log1p}]
+    ... model: {rules: ["login >= 0"]}
+    ... ''')
+    >>> config.outcome.horizon
+    '14d'
+    """
+
+    error_class = ConfigError
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^/:\x00-\x1f]+$")
+    events: EventsConfig = EventsConfig()
+    outcome: OutcomeSpec
+    as_of: tuple[str, ...]
+    counts: tuple[CountRule, ...] = Field(min_length=1)
+    model: ModelConfig = ModelConfig()
+    split: SplitConfig = SplitConfig()
+    score: ScoreConfig = ScoreConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        items = value if isinstance(value, list | tuple) else [value]
+        texts = [v.isoformat() if isinstance(v, date) else v for v in items]
+        parse_as_of(texts[0] if len(texts) == 1 else texts)
+        return tuple(texts)
+
+    @property
+    def as_of_rule(self) -> Any:
+        """The `as_of` rule in the form that `parse_as_of` reads."""
+        return self.as_of[0] if len(self.as_of) == 1 else list(self.as_of)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of what decides the weights: everything but where the log and the store are."""
+        body = self.model_dump(mode="json", exclude={"tracking": True, "events": {"path"}})
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+    @classmethod
+    def from_yaml(cls, text: str, *, source: str = "the configuration") -> Self:
+        """Read a configuration from YAML text.
+
+        Raises
+        ------
+        ConfigError
+            If the text is no YAML mapping, or a key or value is not allowed.
+        """
+        try:
+            data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+        except yaml.YAMLError as error:
+            raise ConfigError(
+                f"{source} is not YAML",
+                got=" ".join(str(error).split())[:200],
+                allowed="a YAML mapping",
+                hint="check indentation, quotes and brackets",
+            ) from error
+        if not isinstance(data, dict):
+            raise ConfigError(
+                f"{source} is not a mapping",
+                got=show(data),
+                allowed="keys such as name, events, outcome, as_of, counts",
+                hint="start from an example in the README",
+            )
+        return cls.parse(data)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a configuration file; its paths are relative to it.
+
+        Raises
+        ------
+        ConfigError
+            If the file can't be read or is not allowed.
+        """
+        file = Path(path)
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                "the configuration can't be read",
+                got=f"{show(str(path))}: {getattr(error, 'strerror', None) or error}",
+                allowed="a YAML file",
+                hint="check the path",
+            ) from error
+        config = cls.from_yaml(text, source=show(str(path)))
+        if config.events.path is None:
+            return config
+        located = os.path.join(file.resolve().parent, config.events.path)
+        events = config.events.model_copy(update={"path": located})
+        return config.model_copy(update={"events": events})
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A SafeLoader that refuses a key written twice."""
+
+
+def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise ConfigError(
+                "a key is written twice",
+                got=f"{show(key)} at line {key_node.start_mark.line + 1}",
+                allowed="each key once",
+                hint="remove one of them",
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

@@ -1,0 +1,1 @@
+"""Two configurations for the demonstration on the grocery log."""
