@@ -1,0 +1,304 @@
+"""The scikit-learn estimator: the one file of this package that knows scikit-learn."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
+from scipy.special import expit, log_expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ces_ml.errors import InfeasibleConstraintsError, SpecError, show
+from ces_ml.linear.constraints import LinearConstraints, compile_constraints
+from ces_ml.linear.constraints.compiled import ConstraintsLike
+from ces_ml.linear.kernels import RowBlocks, distant_columns
+from ces_ml.linear.losses import LogisticLoss
+from ces_ml.linear.penalties import Ridge
+from ces_ml.linear.solver import SolverResult, solve
+
+__all__ = ["ConstrainedLogisticRegression"]
+
+Floats = NDArray[np.float64]
+
+
+class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    r"""Logistic regression whose weights obey rules stated by name.
+
+    Solves the convex problem
+
+    .. math::
+
+        \min_{w,\,c} \; \frac{1}{\sum_i s_i} \sum_i s_i \log\bigl(1 + e^{-(2y_i - 1)
+        (x_i^\top w + c)}\bigr) + \frac{\alpha}{2} \lVert w \rVert^2
+        \quad \text{subject to} \quad l \le w \le u, \; A w \le b,
+
+    with outcomes :math:`y_i \in \{0, 1\}` and sample weights :math:`s_i`, by Newton's method with
+    exact constrained steps, to a certified optimum. The intercept `c` is free and not penalised.
+
+    Parameters
+    ----------
+    alpha : float, default=1e-4
+        Strength of the ridge penalty, not negative, beside the *mean* loss: scikit-learn's ``C``
+        is ``1 / (alpha * sum(sample_weight))``.
+    constraints : None, str, Constraint, or sequence of str and Constraint, default=None
+        Rules such as ``"login >= 0"``, ``"0 <= login <= 2"``, ``"support_call = -0.5"``,
+        ``"purchase >= 2 * page_view"``, ``"bronze <= silver <= gold"``. Features go by the column
+        names of a data frame, by `feature_names` of `fit`, or else by ``x0, x1, …``. Bounds may
+        use wildcards: ``"page_* >= 0"``.
+    fit_intercept : bool, default=True
+        Whether to fit `c`; otherwise it is 0.
+    tol : float, default=1e-8
+        Largest accepted KKT residual, which is scale-free (see
+        `ces_ml.linear.solver.kkt_residual`).
+    max_iter : int, default=100
+        Largest number of Newton steps; five to ten are usual.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features)
+        The weights `w`; exactly on their bound where that is active.
+    intercept_ : ndarray of shape (1,)
+        The intercept `c`.
+    classes_ : ndarray of shape (2,)
+        The two labels; a positive weight speaks for the second.
+    n_iter_ : int
+        Newton steps taken.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Column names, if `X` was a data frame whose column names are all text.
+    solver_result_ : SolverResult
+        KKT residual, active rules with their multipliers, trace.
+    constraints_ : LinearConstraints
+        The rules as bounds and rows, with the feature names that they were read with.
+
+    Notes
+    -----
+    All-zero and constant columns and duplicated columns are allowed. With ``alpha=0`` and outcomes
+    that some counts separate, the minimum is not attained: fitting stops once the residual
+    is below `tol`, with a `ConvergenceWarning` that says so. Weights are not comparable between
+    columns of different units, and a weight is not a causal effect.
+
+    References
+    ----------
+    S. Boyd and L. Vandenberghe (2004), *Convex Optimization*, chapters 5 and 10.
+    doi:10.1017/CBO9780511804441
+
+    D. Arnström, A. Bemporad and D. Axehill (2022), A dual active-set solver for embedded quadratic
+    programming using recursive LDLᵀ updates, *IEEE Transactions on Automatic Control* 67(8).
+    doi:10.1109/TAC.2022.3176430
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.poisson(1.0, size=(500, 3))
+    >>> y = rng.random(500) < 1 / (1 + np.exp(-X @ [0.5, 1.0, -0.5]))
+    >>> model = ConstrainedLogisticRegression(constraints=["x0 >= x1", "x2 >= 0"]).fit(X, y)
+    >>> model.coef_.round(2)
+    array([[0.6, 0.6, 0. ]])
+    >>> model.solver_result_.active
+    ('x2 >= 0', 'x0 >= x1')
+    """
+
+    def __init__(
+        self,
+        alpha: float = 1e-4,
+        *,
+        constraints: ConstraintsLike = None,
+        fit_intercept: bool = True,
+        tol: float = 1e-8,
+        max_iter: int = 100,
+    ) -> None:
+        self.alpha = alpha
+        self.constraints = constraints
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        feature_names: Sequence[str] | None = None,
+    ) -> ConstrainedLogisticRegression:
+        """Fit the weights.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_rows, n_features)
+            Counts. CSR, float32 and float64 are taken as they are; others are converted.
+        y : array-like of shape (n_rows,)
+            Outcomes: exactly two different labels.
+        sample_weight : array-like of shape (n_rows,), optional
+            Not negative; weight 2 is the same as the row twice.
+        feature_names : sequence of str, optional
+            What the rules call the columns, if `X` is not a data frame.
+
+        Returns
+        -------
+        ConstrainedLogisticRegression
+            The fitted estimator itself.
+
+        Raises
+        ------
+        SpecError
+            If a parameter is out of its range or `feature_names` does not fit `X`.
+        ConstraintError
+            If a rule can't be read or names a feature that is not there.
+        InfeasibleConstraintsError
+            If no weights obey all rules.
+        ValueError
+            If `X` or `y` is not what scikit-learn accepts, or `y` has not two labels.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the optimum was not reached; the message says why, with numbers.
+        """
+        self._check_parameters()
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], y_numeric=False
+        )
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        target = self._encode(y, weights)
+        names = self._feature_names(feature_names)
+        region = compile_constraints(self.constraints, names)
+        shift = np.zeros(X.shape[1])
+        if self.fit_intercept and not issparse(X):
+            shift = distant_columns(X)
+        result = solve(
+            RowBlocks(X, target, weights, LogisticLoss(), shift=shift),
+            Ridge(float(self.alpha)),
+            region,
+            fit_intercept=bool(self.fit_intercept),
+            tol=float(self.tol),
+            max_iter=int(self.max_iter),
+        )
+        self._store(result, region, shift)
+        return self
+
+    def decision_function(self, X: Any) -> Floats:
+        """Return the raw score ``x·w + c`` of each row, of shape (n_rows,)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        score: Floats = X @ self.coef_[0] + self.intercept_[0]
+        return score
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the likelier label of each row, of shape (n_rows,)."""
+        score = self.decision_function(X)
+        labels: NDArray[Any] = self.classes_[(score > 0.0).astype(np.intp)]
+        return labels
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Return the probability of each of `classes_`, of shape (n_rows, 2)."""
+        score = self.decision_function(X)
+        return np.column_stack([expit(-score), expit(score)])
+
+    def predict_log_proba(self, X: Any) -> Floats:
+        """Return the logarithm of `predict_proba`, without overflow."""
+        score = self.decision_function(X)
+        return np.column_stack([log_expit(-score), log_expit(score)])
+
+    def _check_parameters(self) -> None:
+        for name, value, kind, low, example in (
+            ("alpha", self.alpha, Real, 0, "1e-4"),
+            ("tol", self.tol, Real, 0, "1e-8"),
+            ("max_iter", self.max_iter, Integral, 1, "100"),
+        ):
+            number: Any = value
+            right = isinstance(number, kind) and not isinstance(number, bool)
+            if not right or not low <= number < np.inf:
+                what = "whole" if kind is Integral else "finite"
+                raise SpecError(
+                    f"{name} is out of its range",
+                    got=show(value),
+                    allowed=f"a {what} number, at least {low}",
+                    hint=f"for example {name}={example}",
+                )
+
+    def _encode(self, y: NDArray[Any], weights: Floats) -> Floats:
+        """Set `classes_` and return the outcomes as 0.0 and 1.0."""
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y", raise_unknown=True)
+        if kind != "binary":
+            raise ValueError(
+                f"Only binary classification is supported. The type of the target is {kind}."
+            )
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        present = np.unique(codes[weights > 0.0])
+        if len(present) < 2:
+            raise ValueError(
+                "This solver needs samples of at least 2 classes in the data, but the data "
+                f"contains only one class: {self.classes_.tolist()[present[0]]!r}"
+            )
+        return codes.astype(np.float64)
+
+    def _feature_names(self, given: Sequence[str] | None) -> tuple[str, ...]:
+        p = self.n_features_in_
+        columns = getattr(self, "feature_names_in_", None)
+        if given is None:
+            return tuple(columns) if columns is not None else tuple(f"x{j}" for j in range(p))
+        names = tuple(given)
+        if isinstance(given, str) or not all(isinstance(name, str) for name in names):
+            raise SpecError(
+                "feature_names is not a sequence of texts",
+                got=show(given),
+                allowed=f"{p} names",
+                hint="give one name for each column of X",
+            )
+        if len(names) != p:
+            raise SpecError(
+                "feature_names does not fit the number of columns of X",
+                got=f"{len(names)} names",
+                allowed=f"{p} names",
+                hint="give one name for each column of X",
+            )
+        if columns is not None and names != tuple(columns):
+            raise SpecError(
+                "feature_names contradicts the column names of the data frame",
+                got=show(names),
+                allowed=show(tuple(columns)),
+                hint="leave feature_names out: the rules use the column names",
+            )
+        return names
+
+    def _store(self, found: SolverResult, region: LinearConstraints, shift: Floats) -> None:
+        result = replace(found, intercept=found.intercept - float(shift @ found.coef))
+        if result.status == "infeasible":
+            raise InfeasibleConstraintsError(
+                "no weights obey the rules together, by less than the solver can resolve",
+                got="; ".join(f"`{rule}`" for rule in dict.fromkeys(region.row_rules)),
+                allowed="rules that leave at least one set of weights",
+                hint="loosen a margin or drop a rule",
+            )
+        if result.status != "optimal":
+            warnings.warn(
+                f"The fit did not converge: {result.message}. Increase alpha or max_iter, "
+                "or look at solver_result_.trace.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self.coef_ = result.coef[np.newaxis, :]
+        self.intercept_ = np.array([result.intercept])
+        self.n_iter_ = result.n_iter
+        self.solver_result_ = result
+        self.constraints_ = region
