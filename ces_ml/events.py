@@ -41,7 +41,14 @@ class EventSchema(SpecModel):
     arrival_col: str | None = Field(default=None, min_length=1)
 
     def model_post_init(self, context: object) -> None:
-        """Refuse one column in two roles."""
+        """Refuse one column in two roles, and a customer column that can't stand beside `as_of`."""
+        if self.customer_col == "as_of":
+            raise SpecError(
+                "the customer column can't be called as_of",
+                got="customer_col: 'as_of'",
+                allowed="any other name; as_of is the moment that counts are taken",
+                hint="rename the column in the log",
+            )
         roles = [self.customer_col, self.event_col, self.timestamp_col]
         if len(set(roles)) < len(roles):
             raise SpecError(

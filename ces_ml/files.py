@@ -33,18 +33,22 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         If the folder can't be made or the file can't be written; nothing is left behind.
     """
     target = Path(path)
-    if target.is_dir():
-        raise OutputError(
-            "the output path is a folder",
-            got=show(str(target)),
-            allowed="the path of a file",
-            hint="add a file name to the path",
-        )
+    if "\0" in str(target):
+        raise _unwritable(target, OSError("a null byte in the path"))
     try:
+        if target.is_dir():
+            raise OutputError(
+                "the output path is a folder",
+                got=show(str(target)),
+                allowed="the path of a file",
+                hint="add a file name to the path",
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".writing-", suffix=target.suffix, dir=target.parent)
         os.close(handle)
     except OSError as error:
+        if isinstance(error, OutputError):
+            raise
         raise _unwritable(target, error) from error
     temporary = Path(name)
     try:

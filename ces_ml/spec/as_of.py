@@ -68,9 +68,10 @@ def parse_as_of(value: Any) -> AsOf:
     Parameters
     ----------
     value : str, date, datetime, or sequence of these
-        ``"2017-10-01"``, a list of dates, ``"every 28d from 2017-04-01 to 2017-09-30"`` (both
-        ends included), or ``"14d after trial_started"``. An event type with spaces or quotes is
-        written in double quotes, with ``\"`` and ``\\`` inside. Moments without a zone are UTC.
+        ``"2017-10-01"``, a list of dates (or one text, ``"2017-10-01, 2017-11-01"``),
+        ``"every 28d from 2017-04-01 to 2017-09-30"`` (both ends included), or
+        ``"14d after trial_started"``. An event type with spaces or quotes is written in double
+        quotes, with ``\"`` and ``\\`` inside. Moments without a zone are UTC.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def parse_as_of(value: Any) -> AsOf:
         anchor = _ANCHOR.fullmatch(text)
         if anchor:
             return AsOfAnchor(Duration(anchor[1]), _unquote(anchor[2]))
-        return _dates([text])
+        return _dates(re.split(r",\s+", text))
     if isinstance(value, Sequence):
         return _dates(value)
     return _dates([value])
@@ -119,13 +120,18 @@ def parse_moment(value: Any) -> datetime:
     """
     moment: datetime | None = None
     if isinstance(value, datetime):
-        moment = value
+        moment = _plain(value)
     elif isinstance(value, date):
         moment = datetime(value.year, value.month, value.day)
     elif isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value.strip())
         except ValueError:
+            moment = None
+    if moment is not None:
+        try:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except OverflowError:
             moment = None
     if moment is None:
         raise SpecError(
@@ -135,7 +141,13 @@ def parse_moment(value: Any) -> datetime:
             hint="correct the date; `as_of` also takes 'every 28d from DATE to DATE' and "
             "'14d after EVENT'",
         )
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _plain(value: datetime) -> datetime | None:
+    """Return a datetime of the standard library; pandas' Timestamp and NaT are subclasses of it."""
+    if value != value:  # NaT, the missing moment
+        return None
+    return datetime.fromisoformat(value.isoformat())
 
 
 def to_us(moment: datetime) -> int:

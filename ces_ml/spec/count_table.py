@@ -12,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ces_ml.errors import SpecError
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.terms import saturate
 
@@ -64,9 +65,28 @@ class CountTable:
         """The `as_of` of every row, in UTC."""
         return self.keys["as_of"]
 
+    @property
+    def outcomes(self) -> NDArray[np.int8]:
+        """The outcomes, where they are known.
+
+        Raises
+        ------
+        SpecError
+            If the table was counted without an outcome.
+        """
+        if self.y is None:
+            raise SpecError(
+                "the table has no outcomes",
+                got="y is None",
+                allowed="a table counted with an outcome",
+                hint="pass outcome= to build_counts",
+            )
+        return self.y
+
     def design(self) -> Any:
         """Return ``g(n)``, the counts after cap and transform, as csr_array of float64."""
-        Z = self.X.tocsc(copy=True)
+        Z = sp.csc_array(self.X, dtype=np.float64, copy=True)
+        Z.sum_duplicates()
         for t, term in enumerate(self.spec.terms):
             place = slice(Z.indptr[t], Z.indptr[t + 1])
             Z.data[place] = saturate(Z.data[place], term.cap, term.transform)
@@ -87,7 +107,10 @@ class CountTable:
         """Return keys, counts and, where known, ``y`` as one dense frame."""
         counts = pd.DataFrame(self.X.toarray(), columns=list(self.names))
         frame = pd.concat([self.keys, counts], axis=1)
-        return frame if self.y is None else frame.assign(y=self.y)
+        if self.y is None:
+            return frame
+        # Not `assign`: a term may be called "y" too, and its counts must not be lost.
+        return pd.concat([frame, pd.Series(self.y, name="y")], axis=1)
 
     def digest(self) -> str:
         """Return the sha256 of what a model sees: keys, names, counts (as float32) and outcomes.
@@ -98,11 +121,13 @@ class CountTable:
         seal = hashlib.sha256()
         for name in self.names:
             seal.update(repr(name).encode())
-        for customer, moment in zip(
-            self.customer.astype(str), self.as_of.astype("int64"), strict=True
-        ):
-            seal.update(f"{customer!r}{moment}".encode())
-        X = sp.csr_array(self.X)
+        # A moment may be kept in ns, µs or s: only its value counts.
+        moments = self.as_of.dt.as_unit("us").astype("int64")
+        for customer, moment in zip(self.customer.astype(str), moments, strict=True):
+            seal.update(f"{customer!r}{moment}".encode("utf-8", "surrogatepass"))
+        X = sp.csr_array(self.X, copy=True)
+        X.sum_duplicates()
+        X.eliminate_zeros()
         for part, kind in ((X.indptr, "<i8"), (X.indices, "<i8"), (X.data, "<f4")):
             seal.update(np.ascontiguousarray(part, dtype=kind).tobytes())
         if self.y is not None:

@@ -62,7 +62,7 @@ class CountSpec(SpecModel):
         Parameters
         ----------
         rules : sequence of CountRule
-            Each makes one term an event type that it matches, in sorted order.
+            At least one. Each makes one term an event type that it matches, in sorted order.
         event_types : iterable of str
             What the log holds.
         exclude : iterable of str
@@ -76,6 +76,15 @@ class CountSpec(SpecModel):
         known, kept_out = sorted(set(event_types)), set(exclude)
         terms: list[Term] = []
         for rule in rules:
+            named = [e for e in rule.events if e in kept_out]
+            if named:
+                raise SpecError(
+                    "a count rule names an event of the outcome",
+                    got=show(named[0]),
+                    allowed="event types other than the outcome's own",
+                    hint="remove it from the rule, or insist with `count_own_events: true` in the "
+                    "outcome",
+                )
             left_out = set(match_events(rule.exclude, known, must_match=False))
             chosen = [
                 e
@@ -117,7 +126,7 @@ class CountRule(SpecModel):
         As in `Term`.
     """
 
-    events: tuple[str, ...] = ("*",)
+    events: tuple[str, ...] = Field(default=("*",), min_length=1)
     exclude: tuple[str, ...] = ()
     measure: Measure = "count"
     property: str | None = None

@@ -23,7 +23,9 @@ UNITS = {
     "d": DAY_US,
     "w": 7 * DAY_US,
 }
-_FORM = re.compile(r"\s*(\d{1,9})\s*([A-Za-z]+)\s*")
+#: Longest duration, in days: far past any log, and its microseconds still fit 64 bits.
+MOST_DAYS = 1_000_000
+_FORM = re.compile(r"\s*(\d{1,11})\s*([A-Za-z]+)\s*")
 _NO_FIXED_LENGTH = {"m", "mo", "month", "months", "y", "year", "years", "q"}
 
 
@@ -36,12 +38,12 @@ class Duration(str):
     Parameters
     ----------
     value : str or datetime.timedelta
-        A whole number and one of ``s``, ``min``, ``h``, ``d``, ``w``.
+        A whole number and one of ``s``, ``min``, ``h``, ``d``, ``w``; at most 1,000,000 days.
 
     Raises
     ------
     SpecError
-        If the text is not a number with a known unit.
+        If the text is not a number with a known unit, or the length is out of range.
 
     Examples
     --------
@@ -56,6 +58,7 @@ class Duration(str):
     __slots__ = ()
 
     def __new__(cls, value: str | timedelta) -> Duration:
+        """Read the text and bring it to its shortest form."""
         if isinstance(value, Duration):
             return value
         return super().__new__(cls, _canonical(_microseconds(value)))
@@ -83,17 +86,17 @@ class Duration(str):
         """Describe a Duration in JSON Schema (pydantic's hook, not for callers)."""
         return {
             "type": "string",
-            "pattern": r"^\d{1,9}(s|min|h|d)$",
+            "pattern": r"^[0-9]{1,11}(s|min|h|d)$",
             "description": "A whole number of seconds, minutes, hours or 24-hour days.",
         }
 
 
 def _microseconds(value: object) -> int:
     if isinstance(value, timedelta):
-        us = round(value / timedelta(microseconds=1))
+        us = value // timedelta(microseconds=1)
         if us < 0 or us % SECOND_US:
             raise _refusal(value)
-        return us
+        return _bounded(us, value)
     if not isinstance(value, str):
         raise _refusal(value)
     match = _FORM.fullmatch(value)
@@ -102,7 +105,18 @@ def _microseconds(value: object) -> int:
     unit = match[2] if match[2] in UNITS else match[2].lower()
     if unit not in UNITS:
         raise _refusal(value, months=unit in _NO_FIXED_LENGTH)
-    return int(match[1]) * UNITS[unit]
+    return _bounded(int(match[1]) * UNITS[unit], value)
+
+
+def _bounded(us: int, value: object) -> int:
+    if us > MOST_DAYS * DAY_US:
+        raise SpecError(
+            "the duration is too long",
+            got=show(value),
+            allowed=f"at most {MOST_DAYS}d",
+            hint="write for example 36500d for all of a log",
+        )
+    return us
 
 
 def _canonical(us: int) -> str:

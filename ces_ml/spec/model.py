@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self, Union
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from ces_ml.errors import CesError, SpecError, did_you_mean, show
 
@@ -24,11 +25,26 @@ class SpecModel(BaseModel):
     )
     error_class: ClassVar[type[CesError]] = SpecError
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, /, **data: Any) -> None:
         try:
             super().__init__(**data)
         except ValidationError as error:
             raise _in_words(error, type(self)) from None
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _unicode(cls, value: Any) -> Any:
+        """Refuse text that no file can hold (half of a surrogate pair)."""
+        parts = value if isinstance(value, tuple | dict) else (value,)
+        for part in parts:
+            if isinstance(part, str) and not _is_unicode(part):
+                raise SpecError(
+                    "the text is not valid Unicode",
+                    got=show(part),
+                    allowed="text that can be written as UTF-8",
+                    hint="read the source with its right encoding",
+                )
+        return value
 
     @classmethod
     def parse(cls, data: object) -> Self:
@@ -39,6 +55,7 @@ class SpecModel(BaseModel):
         SpecError
             With the path of the key, what was got, what is allowed, and what to do.
         """
+        _check_keys(data, cls)
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -89,6 +106,31 @@ def _in_words(error: ValidationError, model: type[SpecModel]) -> CesError:
         allowed=allowed[0].lower() + allowed[1:],
         hint="correct the value",
     )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_keys(data: object, model: type[SpecModel], loc: tuple[int | str, ...] = ()) -> None:
+    """Refuse keys that are not text: YAML reads ``1:`` as a number and ``no:`` as false."""
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            if not isinstance(key, str):
+                raise model.error_class(
+                    f"a key in {_path(loc) or model.__name__} is not text",
+                    got=show(key),
+                    allowed="keys that are text",
+                    hint="put the key in quotes",
+                )
+            _check_keys(value, model, (*loc, key))
+    elif isinstance(data, list | tuple):
+        for k, value in enumerate(data):
+            _check_keys(value, model, (*loc, k))
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

@@ -51,10 +51,13 @@ class OutcomeSpec(SpecModel):
         For churn by silence (required there): who counts as active at `as_of`.
     repeatable : bool, default=False
         Whether customers who already had the event stay in the sample.
+    count_own_events : bool, default=False
+        Whether earlier occurrences of `event` may be counted. They stay out unless you insist,
+        because an outcome that is its own predictor usually leaks.
 
     Examples
     --------
-    >>> OutcomeSpec(task="conversion", event="subscription_started", horizon="14d").own_events
+    >>> OutcomeSpec(task="conversion", event="subscription_started", horizon="14d").kept_out
     ('subscription_started',)
     """
 
@@ -65,6 +68,7 @@ class OutcomeSpec(SpecModel):
     gap: Duration = Field(default=Duration("0d"))
     active_within: Window | None = None
     repeatable: bool = False
+    count_own_events: bool = False
 
     @field_validator("event", "silence_of", mode="before")
     @classmethod
@@ -96,9 +100,9 @@ class OutcomeSpec(SpecModel):
             )
 
     @property
-    def own_events(self) -> tuple[str, ...]:
+    def kept_out(self) -> tuple[str, ...]:
         """Events that are the outcome itself and stay out of the counts (patterns as written)."""
-        return self.event
+        return () if self.count_own_events else self.event
 
     @property
     def reach(self) -> int:

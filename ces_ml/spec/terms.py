@@ -137,7 +137,11 @@ def saturate(n: NDArray[np.float64], cap: float | None, transform: str) -> NDArr
 
 
 def unique_names(terms: Iterable[Term]) -> list[str]:
-    """Return one name a term: the event type where that is enough, else with what differs."""
+    """Return one name a term: the event type where that is enough, else with what differs.
+
+    Names that are given stay as they are; of several equal ones the first does. Whatever still
+    collides gets the first free number. Naming named terms changes nothing.
+    """
     terms = list(terms)
     names = [t.name or t.event for t in terms]
     by_name: dict[str, list[int]] = {}
@@ -152,9 +156,16 @@ def unique_names(terms: Iterable[Term]) -> list[str]:
             if not terms[k].name:
                 words = [str(getattr(terms[k], p)) for p in differing if getattr(terms[k], p)]
                 names[k] = " ".join([name, *words])
-    seen: dict[str, int] = {}
+    given = {t.name for t in terms if t.name}
+    wished, used = set(names), set[str]()
     for k, name in enumerate(names):
-        seen[name] = seen.get(name, 0) + 1
-        if seen[name] > 1:
-            names[k] = f"{name} #{seen[name]}"
+        kept = terms[k].name or name not in given
+        if kept and name not in used:
+            used.add(name)
+            continue
+        number = 2
+        while f"{name} #{number}" in wished | used:
+            number += 1
+        names[k] = f"{name} #{number}"
+        used.add(names[k])
     return names

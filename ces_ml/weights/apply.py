@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ces_ml.errors import WeightSetError
 from ces_ml.spec.terms import saturate
 from ces_ml.weights.scale import sigmoid
 
@@ -30,19 +31,46 @@ def contributions(weight_set: WeightSet, counts: Any) -> Any:
     -------
     ndarray or csc_array of float64, of shape (n_rows, n_terms)
         Rows sum to the raw score exactly as `raw_scores` adds them.
+
+    Raises
+    ------
+    WeightSetError
+        If there is not one column a term, or a count is missing (NaN).
     """
     if sp.issparse(counts):
         C = sp.csc_array(counts, dtype=np.float64, copy=True)
+        C.sum_duplicates()
+        _check_counts(weight_set, C.shape, C.data)
         for t, term in enumerate(weight_set.terms):
             place = slice(C.indptr[t], C.indptr[t + 1])
             C.data[place] = term.weight * saturate(C.data[place], term.cap, term.transform)
         return C
     n = np.asarray(counts, dtype=np.float64)
+    _check_counts(weight_set, n.shape, n)
     columns = [
         term.weight * saturate(n[:, t], term.cap, term.transform)
         for t, term in enumerate(weight_set.terms)
     ]
     return np.column_stack(columns)
+
+
+def _check_counts(weight_set: WeightSet, shape: tuple[int, ...], data: NDArray[np.float64]) -> None:
+    wanted = len(weight_set.terms)
+    if len(shape) != 2 or shape[1] != wanted:
+        raise WeightSetError(
+            "the counts do not fit the weight set",
+            got=f"an array of shape {shape}",
+            allowed=f"(n_rows, {wanted}): one column a term, in the order of its names",
+            hint="count with the weight set's own `spec`",
+        )
+    missing = int(np.isnan(data).sum())
+    if missing:
+        raise WeightSetError(
+            "counts are missing",
+            got=f"{missing} NaN",
+            allowed="numbers; the count of an absent event is 0",
+            hint="fill missing counts with 0 where the event did not happen",
+        )
 
 
 def raw_scores(weight_set: WeightSet, counts: Any) -> NDArray[np.float64]:

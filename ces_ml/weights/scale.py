@@ -19,17 +19,21 @@ BAND_NAMES = ("at_risk", "potential", "advocate")
 #: Significant digits that a weight set keeps. Sums of floats depend on the order of addition in
 #: the last bits; twelve digits are far below any interval and far above that noise.
 DIGITS = 12
+#: Numbers nearer to 0 than this are 0: the slope between two of them would overflow.
+_TINY = 1e-290
+#: Digits of what is measured on data (knots, rates, metrics), where no more is meant.
+KNOT_DIGITS = 9
 
 
-def tidy(value: float) -> float:
-    """Round a number to the digits that a weight set keeps.
+def tidy(value: float, digits: int = DIGITS) -> float:
+    """Round a number to the significant digits that a weight set keeps.
 
     Examples
     --------
     >>> tidy(0.1 + 0.2)
     0.3
     """
-    return float(f"{value:.{DIGITS - 1}E}") + 0.0
+    return 0.0 if abs(value) < _TINY else float(f"{value:.{digits - 1}E}")
 
 
 class Scale(SpecModel):
@@ -96,11 +100,23 @@ class Scale(SpecModel):
             Quantiles kept: every 5 % by default.
         top : float, default=99.0
             For ``min_max``: the percentile that scores 100.
+
+        Raises
+        ------
+        SpecError
+            If there is no raw score, or an option is out of range.
         """
         if method == "probability":
             return cls(method="probability")
         if method not in ("quantiles", "min_max"):
             return cls.parse({"method": method})
+        if not 0 < top <= 100 or n_knots < 2:
+            raise SpecError(
+                "the scale has no such percentiles",
+                got=f"top {top:g}, n_knots {n_knots}",
+                allowed="top above 0 and at most 100; n_knots of at least 2",
+                hint="correct the option",
+            )
         if raw.size == 0:
             raise SpecError(
                 "a scale can't be fitted without reference customers",
@@ -109,12 +125,14 @@ class Scale(SpecModel):
                 hint="score some customers first",
             )
         if method == "min_max":
-            low, high = float(raw.min()), float(np.percentile(raw, top))
-            high = high if tidy(high) > tidy(low) else float(raw.max())
-            ends = ((low, 0.0), (high, 100.0)) if tidy(high) > tidy(low) else ((low, 50.0),)
+            low, high, most = (
+                tidy(float(v), KNOT_DIGITS) for v in (raw.min(), np.percentile(raw, top), raw.max())
+            )
+            high = high if high > low else most
+            ends = ((low, 0.0), (high, 100.0)) if high > low else ((low, 50.0),)
             return cls(method="min_max", knots=ends)
         share = np.linspace(0.0, 100.0, n_knots)
-        at = np.array([tidy(v) for v in np.percentile(raw, share)])
+        at = np.array([tidy(v, KNOT_DIGITS) for v in np.percentile(raw, share)])
         # Tied quantiles (many customers without any event) share the middle of their ranks.
         values, place = np.unique(at, return_inverse=True)
         middle = np.bincount(place, weights=share) / np.bincount(place)
@@ -128,7 +146,9 @@ class Scale(SpecModel):
         if self.method == "probability":
             return 100.0 * sigmoid(raw + intercept)
         at, score = np.array(self.knots).T
-        return np.asarray(np.interp(raw, at, score), dtype=np.float64)
+        # Just before a knot the straight line may pass it in the last bit, and so pass 100.
+        joined = np.clip(np.interp(raw, at, score), score[0], score[-1])
+        return np.asarray(joined, dtype=np.float64)
 
 
 class Band(SpecModel):

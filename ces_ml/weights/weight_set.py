@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from ces_ml.errors import WeightSetError, did_you_mean, show
+from ces_ml.errors import CesError, WeightSetError, did_you_mean, show
 from ces_ml.events import EventSchema
 from ces_ml.files import write_text
 from ces_ml.spec.counts import CountSpec
@@ -177,9 +177,9 @@ class WeightSet(SpecModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         names = [t.name for t in self.terms]
-        if len(set(names)) < len(names):
+        if list(self.spec.names) != names:
             raise WeightSetError(
-                "terms of a weight set share a name",
+                "terms of a weight set share a name or have none",
                 got=", ".join(show(n) for n in names),
                 allowed="one name a term",
                 hint="take the terms from a CountSpec, which names them",
@@ -212,10 +212,14 @@ class WeightSet(SpecModel):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of the content: equal weight sets have equal fingerprints."""
-        canonical = json.dumps(
-            self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True, separators=(",", ":")
-        )
+        """sha256 of the content: equal weight sets have equal fingerprints.
+
+        Values at their defaults are left out, so that an optional key which a later release adds
+        does not change the fingerprint of the files that are already there.
+        """
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        content |= {"format": self.format, "schema_version": self.schema_version}
+        canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
     def to_json(self) -> str:
@@ -244,7 +248,7 @@ class WeightSet(SpecModel):
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a null byte in the path
             raise WeightSetError(
                 "the weight set can't be read",
                 got=f"{show(str(path))}: {getattr(error, 'strerror', None) or error}",
@@ -255,10 +259,25 @@ class WeightSet(SpecModel):
 
     @classmethod
     def from_json(cls, text: str, *, source: str = "the text") -> Self:
-        """Read a weight set from JSON text; `source` names it in errors."""
+        """Read a weight set from JSON text; `source` names it in errors.
+
+        Raises
+        ------
+        WeightSetError
+            As `load`.
+        """
         body = _parsed(text, source)
         stated = body.pop("fingerprint", None)
-        weight_set = cls.parse(body)
+        try:
+            weight_set = cls.parse(body)
+        except CesError as error:
+            raise WeightSetError(
+                f"the weight set in {show(source)} does not fit its schema: {error.problem}",
+                got=error.got,
+                allowed=error.allowed,
+                hint="take the original file; this one was not written by ces-ml",
+            ) from error
+        _check_kinds(body, weight_set.model_dump(mode="json"), "")
         if stated != weight_set.fingerprint:
             raise WeightSetError(
                 f"the weight set in {show(source)} was changed after it was written",
@@ -307,10 +326,15 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
     """Return the JSON object in `text` if its format and version are ours."""
     try:
         body = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # hostile: endless numbers, endless nesting
+        found = (
+            f"{error.msg} at line {error.lineno}"
+            if isinstance(error, json.JSONDecodeError)
+            else show(str(error))
+        )
         raise WeightSetError(
             f"the weight set in {show(source)} is truncated or not JSON",
-            got=f"{error.msg} at line {error.lineno}; the text has {len(text)} characters",
+            got=f"{found}; the text has {len(text)} characters",
             allowed="a whole JSON document written by ces-ml",
             hint="copy the file again or export it again",
         ) from error
@@ -321,7 +345,8 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
             allowed=show(FORMAT),
             hint="export one with `ces-ml export`",
         )
-    if body.get("schema_version") != SCHEMA_VERSION:
+    version = body.get("schema_version")
+    if type(version) is not int or version != SCHEMA_VERSION:
         raise WeightSetError(
             f"the weight set in {show(source)} has an unknown version",
             got=show(body.get("schema_version")),
@@ -329,3 +354,26 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
             hint="install a newer ces-ml (pip install --upgrade ces-ml)",
         )
     return body
+
+
+def _check_kinds(stated: Any, meant: Any, where: str) -> None:
+    """Refuse what the schema refuses and Python would quietly convert: ``"0.5"`` or ``true``."""
+    if isinstance(stated, dict) and isinstance(meant, dict):
+        for key, value in stated.items():
+            _check_kinds(value, meant.get(key), f"{where}.{key}" if where else key)
+    elif isinstance(stated, list) and isinstance(meant, list) and len(stated) == len(meant):
+        for k, (value, other) in enumerate(zip(stated, meant, strict=True)):
+            _check_kinds(value, other, f"{where}[{k}]")
+    elif not (_is_number(stated) and _is_number(meant)) and (
+        type(stated) is not type(meant) or stated != meant
+    ):
+        raise WeightSetError(
+            f"{where} is not written as the schema of weight sets asks",
+            got=show(stated),
+            allowed=show(meant),
+            hint="take the original file; this one was not written by ces-ml",
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

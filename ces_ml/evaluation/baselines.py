@@ -1,0 +1,179 @@
+"""Scores that cost nothing: what learned weights must beat to be worth having."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from ces_ml.errors import EventLogError, SpecError, did_you_mean, show
+from ces_ml.spec import CountTable, Term
+
+__all__ = ["BASELINES", "baseline_scores", "calibrated"]
+
+#: Every baseline and what it is, in the order of tables.
+BASELINES: dict[str, str] = {
+    "total_count": "how many events the customer did, all alike",
+    "equal_weights": "the counts as the model sees them, each with weight +1 or, where so stated, "
+    "−1",
+    "hand_set": "the weights that a person set by hand",
+}
+#: Inverse strength of the ridge on the slope of a standardised score: far too weak to matter
+#: where the classes overlap, enough to keep the slope finite where they do not.
+_C = 100.0
+
+
+def baseline_scores(
+    table: CountTable,
+    *,
+    signs: Mapping[str, int] | None = None,
+    hand_set: Mapping[str, float] | None = None,
+) -> dict[str, NDArray[np.float64]]:
+    """Return the raw score of every baseline for every row.
+
+    Parameters
+    ----------
+    table : CountTable
+        Counts of n_rows rows.
+    signs : mapping of str to int, optional
+        −1, 0 or 1 by name of term, for ``equal_weights``; +1 where nothing is stated.
+    hand_set : mapping of str to float, optional
+        Weight of g(n) by name of term, 0 where nothing is stated. Without any there is no
+        ``hand_set`` baseline.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_rows,)
+        ``total_count``: the sum of the counts before cap and transform, over terms with measure
+        ``count`` (all terms where none has it); an event counted over several windows enters with
+        its longest only. ``equal_weights``: ``Σ_t sign_t·g(n_t)``.
+        ``hand_set``: ``Σ_t w_t·g(n_t)``.
+
+    Raises
+    ------
+    SpecError
+        If a name is not a term of the table, a sign is not −1, 0 or 1, or a weight is not finite.
+
+    Examples
+    --------
+    >>> import pandas as pd, scipy.sparse as sp
+    >>> from ces_ml.spec import CountSpec
+    >>> keys = pd.DataFrame({"customer": ["a", "b"], "as_of": pd.to_datetime(["2024-01-01"] * 2)})
+    >>> spec = CountSpec.of(["login", "refund"], window="30d")
+    >>> table = CountTable(keys, sp.csr_array([[5.0, 0.0], [2.0, 4.0]]), spec)
+    >>> scores = baseline_scores(table, signs={"refund": -1})
+    >>> scores["total_count"].tolist(), scores["equal_weights"].tolist()
+    ([5.0, 6.0], [5.0, -2.0])
+    """
+    signs = signs or {}
+    _check_names("signs", signs, table.names)
+    wrong = {name: sign for name, sign in signs.items() if sign not in (-1, 0, 1)}
+    if wrong:
+        raise SpecError(
+            "a stated sign is not a sign",
+            got=show(wrong),
+            allowed="-1, 0 or 1",
+            hint="state sizes as hand-set weights, signs as signs",
+        )
+    Z = table.design()
+    found = {
+        "total_count": table.X @ _counted_once(table.spec.terms),
+        "equal_weights": Z @ np.array([float(signs.get(name, 1)) for name in table.names]),
+    }
+    if hand_set:
+        _check_names("hand-set weights", hand_set, table.names)
+        w = np.array([float(hand_set.get(name, 0.0)) for name in table.names])
+        if not np.isfinite(w).all():
+            raise SpecError(
+                "a hand-set weight is not a finite number",
+                got=show(dict(hand_set)),
+                allowed="finite numbers",
+                hint="correct the weight",
+            )
+        found["hand_set"] = Z @ w
+    return {name: np.asarray(raw, dtype=np.float64) for name, raw in found.items()}
+
+
+def calibrated(
+    train_score: NDArray[np.float64], y_train: NDArray[Any], test_score: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return probabilities for `test_score`, by logistic regression on the score alone.
+
+    With them log loss and Brier score of any score can be compared. The slope may come out
+    negative: then a high score means a bad outcome, which the ROC AUC (below one half) shows and
+    the log loss hides.
+
+    Parameters
+    ----------
+    train_score : ndarray of shape (n_train,)
+        Scores of the rows to learn from; never of the rows to be judged.
+    y_train : ndarray of shape (n_train,)
+        Their outcomes; both 0 and 1 must occur.
+    test_score : ndarray of shape (n_test,)
+
+    Returns
+    -------
+    ndarray of shape (n_test,)
+        Strictly between 0 and 1 but for rounding; the outcome rate when the score is constant.
+
+    Raises
+    ------
+    EventLogError
+        If only one outcome occurs.
+
+    Examples
+    --------
+    >>> calibrated(np.array([3.0, 3.0]), np.array([0, 1]), np.array([3.0, 8.0])).tolist()
+    [0.5, 0.5]
+    """
+    y = np.asarray(y_train)
+    good = int((y == 1).sum())
+    if good in (0, y.size):
+        raise EventLogError(
+            "a score can't be calibrated when only one outcome occurs",
+            got=f"{good} good and {y.size - good} bad outcomes",
+            allowed="some of both",
+            hint="train on more rows, or on a longer horizon",
+        )
+    centre, spread = float(np.mean(train_score)), float(np.std(train_score))
+    if spread <= 1e-12 * max(1.0, abs(centre)):
+        return np.full(np.shape(test_score), good / y.size)
+    model = LogisticRegression(C=_C, tol=1e-8, max_iter=1000)
+    model.fit(((train_score - centre) / spread)[:, None], y)
+    probability = model.predict_proba(((test_score - centre) / spread)[:, None])[:, 1]
+    return np.asarray(probability, dtype=np.float64)
+
+
+def _counted_once(terms: tuple[Term, ...]) -> NDArray[np.float64]:
+    """Return 1 for the columns that `total_count` adds up, 0 for the others."""
+    best: dict[str, int] = {}
+    for t, term in enumerate(terms):
+        if term.measure != "count":
+            continue
+        held = best.get(term.event)
+        if held is None or _whole(term) > _whole(terms[held]):
+            best[term.event] = t
+    if not best:
+        return np.ones(len(terms))
+    chosen = np.zeros(len(terms))
+    chosen[list(best.values())] = 1.0
+    return chosen
+
+
+def _whole(term: Term) -> tuple[int, bool, int]:
+    """Order terms of one event by how much of its history they count: window, then decay."""
+    return term.window.us, term.half_life is None, term.half_life.us if term.half_life else 0
+
+
+def _check_names(what: str, given: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    unknown = sorted(set(given) - set(names))
+    if unknown:
+        raise SpecError(
+            f"the {what} name a term that is not counted",
+            got=show(unknown[0]),
+            allowed=did_you_mean(unknown[0], names),
+            hint="correct the name, or count the event",
+        )

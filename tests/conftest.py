@@ -1,0 +1,16 @@
+"""What all tests share: the environment, and the option of tests with golden files."""
+
+import os
+
+# Before scipy is imported: with it, scikit-learn's estimator checks test arrays of other kinds too.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import pytest  # noqa: E402 - after the environment is set
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--overwrite",
+        action="store_true",
+        help="write the golden files anew from what the code gives now, then look at the diff",
+    )
