@@ -1,0 +1,19 @@
+"""Weight sets in MLflow: logged, compared, promoted, loaded. Importing this imports no MLflow."""
+
+from ces_ml.tracking.keys import metric_keys
+from ces_ml.tracking.load import load_weight_set
+from ces_ml.tracking.store import default_store, open_store
+from ces_ml.tracking.tracker import RunInfo, Tracker
+from ces_ml.tracking.ui import experiment_url, start_ui, ui_command
+
+__all__ = [
+    "RunInfo",
+    "Tracker",
+    "default_store",
+    "experiment_url",
+    "load_weight_set",
+    "metric_keys",
+    "open_store",
+    "start_ui",
+    "ui_command",
+]
