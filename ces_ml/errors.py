@@ -116,7 +116,7 @@ class MissingDependencyError(CesError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
 
 
-def show(value: object, limit: int = 80) -> str:
+def show(value: object, limit: int = 200) -> str:
     r"""Return `value` as text that is safe to print: quoted, escaped, cut at `limit` characters.
 
     Examples

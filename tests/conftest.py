@@ -5,7 +5,7 @@ import os
 # Before scipy is imported: with it, scikit-learn's estimator checks test arrays of other kinds too.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
-import pytest  # noqa: E402 - after the environment is set
+import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

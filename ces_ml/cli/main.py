@@ -71,6 +71,15 @@ def _reported(command: _Command) -> _Command:
                 text = f"{type(error).__name__}: {error}"
                 err.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
                 raise typer.Exit(2) from error
+            except (typer.Exit, typer.Abort, typer.BadParameter):
+                raise
+            except Exception as error:
+                if "CES_ML_DEBUG" in os.environ:
+                    raise
+                text = f"{type(error).__name__}: {error}\n  next:    this is a defect of ces-ml; "
+                text += "run again with CES_ML_DEBUG=1 and report what it prints"
+                err.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
+                raise typer.Exit(1) from error
 
     return wrapped  # type: ignore[return-value]
 

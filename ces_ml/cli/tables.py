@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ces_ml.report import visible
 from ces_ml.training import TrainingResult
 from ces_ml.weights import WeightSet
 
@@ -41,12 +41,8 @@ _REASONS = {
 
 
 def plain(text: str, limit: int = 48) -> Text:
-    """Return untrusted text for the terminal: control characters escaped, no markup, cut."""
-    shown = "".join(
-        repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
-        for c in text
-    )
-    return Text(shown if len(shown) <= limit else shown[: limit - 1] + "…")
+    """Return untrusted text for the terminal: escapes shown, no markup read, cut at `limit`."""
+    return Text(visible(text, limit))
 
 
 def print_result(console: Console, result: TrainingResult) -> None:

@@ -71,7 +71,7 @@ class CountSpec(SpecModel):
         Raises
         ------
         SpecError
-            If a rule matches nothing, or names an excluded event.
+            If a rule matches nothing, names an excluded event, or counts what another one does.
         """
         known, kept_out = sorted(set(event_types)), set(exclude)
         terms: list[Term] = []
@@ -99,7 +99,16 @@ class CountSpec(SpecModel):
                     + did_you_mean(rule.events[0], set(known) - kept_out),
                     hint="widen `events` or shorten `exclude`",
                 )
-            terms += [Term(event=e, **rule.term_options()) for e in chosen]
+            for term in (Term(event=e, **rule.term_options()) for e in chosen):
+                if term in terms:
+                    raise SpecError(
+                        "two count rules count the same",
+                        got=f"{term.measure} of {show(term.event)} over {term.window}, twice",
+                        allowed="rules that differ in events, measure, window, half_life, cap or "
+                        "transform",
+                        hint="leave the event out of one of the rules with `exclude`",
+                    )
+                terms.append(term)
         return cls(terms=tuple(terms))
 
     @property

@@ -193,7 +193,7 @@ def count_for_training(config: TrainingConfig, events: Any = None) -> tuple[Coun
     with opened as engine:
         profile = engine.profile()
         known = list(profile.event_types)
-        own = match_events(config.outcome.own_events, known)
+        own = match_events(config.outcome.kept_out, known)
         spec = CountSpec.from_rules(config.counts, known, exclude=own)
         table = engine.table(spec, parse_as_of(config.as_of_rule), config.outcome)
     positives = int(table.outcomes.sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 import yaml
@@ -47,7 +46,6 @@ def record(
             "outcome": config.outcome.task,
             "split": result.split.description,
             "solver": result.solver.message,
-            "ces_ml.version": version("ces-ml"),
         },
         texts={
             "weight_card.md": weight_card(weight_set),

@@ -204,3 +204,13 @@ def test_a_rule_that_leaves_nothing_is_refused() -> None:
 def test_a_rule_without_events_is_refused() -> None:
     with pytest.raises(SpecError, match="events has a value that is not allowed"):
         CountRule(events=(), window="7d")
+
+
+def test_rules_that_count_the_same_event_alike_are_refused() -> None:
+    rules = [CountRule(events="*", window="7d"), CountRule(events="login", window="7d")]
+    with pytest.raises(SpecError, match=r"two count rules count the same\n.*'login' over 7d"):
+        CountSpec.from_rules(rules, ["login", "purchase"])
+    other = [CountRule(events="*", window="7d"), CountRule(events="login", window="28d")]
+    assert CountSpec.from_rules(other, ["login", "purchase"]).names == (
+        "login 7d", "purchase", "login 28d",
+    )  # fmt: skip

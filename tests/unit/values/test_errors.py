@@ -76,4 +76,4 @@ def test_hostile_names_are_escaped_in_the_list() -> None:
 
 def test_shown_text_is_escaped_and_cut() -> None:
     assert show("two\nlines\x1b") == r"'two\nlines\x1b'"
-    assert len(show("x" * 10_000)) == 80
+    assert len(show("x" * 10_000)) == 200

@@ -1,0 +1,75 @@
+"""The README is true: its code runs, its commands work, its numbers are what they give."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from ces_ml.cli.main import app
+from ces_ml.training import TrainingConfig
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    lines = [line for block in blocks("console") for line in block.splitlines()]
+    words = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines]
+    return [w[1:] for w in words if w[0] == "ces-ml"]
+
+
+def test_the_python_example_runs_and_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (example,) = blocks("python")
+    assert len([line for line in example.splitlines() if line.strip()]) <= 17
+    names: dict[str, object] = {}
+    exec(compile(example, "README", "exec"), names)
+    assert "demo_booked" in capsys.readouterr().out
+    assert (tmp_path / "weights.json").exists()
+    assert (tmp_path / "mlflow.db").exists()
+    assert len(names["scores"]) == 5000
+
+
+def test_the_yaml_example_is_a_valid_configuration() -> None:
+    (example,) = blocks("yaml")
+    config = TrainingConfig.from_yaml(example)
+    assert yaml.safe_load(example)["name"] == config.name
+
+
+@pytest.mark.slow
+def test_the_commands_work_after_the_demonstration_and_its_numbers_are_those_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    done = runner.invoke(app, ["demo"])
+    assert done.exit_code == 0, done.output
+    for line in re.findall(r"\| (coupon conversion|churn):.*", README):
+        assert line
+    for name in ("coupon conversion", "churn"):
+        row = re.search(rf"\| {name}: .*?\| \*\*(.*?)\*\* \| (.*?) \| (.*?) \|", README)
+        shown = [float(v) for v in row.groups()]
+        section = done.output.split(name.replace(" ", "_"), 1)[1]
+        found = [
+            float(re.search(rf"{words}\s+│\s+([\d.]+)", section)[1])
+            for words in ("learned weights", "total count", "equal weights")
+        ]
+        assert shown == found
+        assert shown[0] > shown[1]
+    ran = [words for words in commands() if words[0] not in ("ui", "demo") and "RUN" not in words]
+    assert len(ran) >= 4
+    for words in ran:
+        done = runner.invoke(app, words)
+        assert done.exit_code == 0, (words, done.output)
+    assert Path("scores.parquet").exists()
+    assert Path("scores.csv").exists()
+    assert Path("weights.json").exists()

@@ -1,0 +1,259 @@
+"""The command line as a user meets it: in a folder, by its words and exit codes."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from ces_ml.cli.main import app
+from ces_ml.datasets import make_event_history
+from ces_ml.weights import WeightSet
+
+CONFIG = """
+name: trial_conversion
+events: {path: events.parquet}
+outcome: {task: conversion, event: subscription_started, horizon: 14d}
+as_of: 14d after trial_started
+counts:
+  - {events: [login, demo_booked, support_ticket], window: 28d, half_life: 14d, transform: log1p}
+model: {rules: [login >= 0, demo_booked >= 0, support_ticket <= 0]}
+"""
+COMMANDS = ["train", "promote", "score", "export", "ui", "demo"]
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(w) for w in words], env={"COLUMNS": "200"})
+
+
+@pytest.fixture(scope="module")
+def events() -> pd.DataFrame:
+    return make_event_history(1500, seed=2).events
+
+
+@pytest.fixture
+def home(tmp_path: Path, events: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Path:
+    events.to_parquet(tmp_path / "events.parquet")
+    (tmp_path / "conversion.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def test_train_promote_score_and_export_follow_each_other(home: Path) -> None:
+    trained = call("train", "conversion.yaml", "--register", "conversion")
+    assert trained.exit_code == 0, trained.output
+    assert "ROC AUC" in trained.output
+    run = re.search(r"promote ([0-9a-f]{32})", trained.output)[1]
+
+    promoted = call("promote", run, "--name", "conversion", "--reason", "first")
+    assert promoted.exit_code == 0, promoted.output
+    assert "conversion@champion is now version 1" in promoted.output
+
+    ref = "models:/conversion@champion"
+    scored = call("score", ref, "events.parquet", "-o", "scores.parquet", "--as-of", "2025-04-01")
+    assert scored.exit_code == 0, scored.output
+    scores = pd.read_parquet("scores.parquet")
+    assert f"{len(scores):,} rows written to scores.parquet" in scored.output
+    assert scores["score"].between(0, 100).all()
+
+    exported = call("export", ref, "-o", "weights.json")
+    assert exported.exit_code == 0, exported.output
+    assert WeightSet.load("weights.json").fingerprint in exported.output
+
+    again = call("score", "weights.json", "events.parquet", "-o", "b.csv", "--as-of", "2025-04-01")
+    assert again.exit_code == 0, again.output
+    assert pd.read_csv("b.csv")["raw_score"].tolist() == pytest.approx(
+        scores["raw_score"].tolist(), abs=1e-12
+    )
+
+
+def test_training_can_leave_mlflow_alone(home: Path) -> None:
+    done = call("train", "conversion.yaml", "--no-track", "-o", "w.json")
+    assert done.exit_code == 0, done.output
+    assert WeightSet.load("w.json").name == "trial_conversion"
+    assert not list(home.glob("mlflow.db*"))
+
+
+def test_several_configurations_train_at_once(home: Path) -> None:
+    (home / "second.yaml").write_text(CONFIG.replace("trial_conversion", "second"))
+    done = call("train", "conversion.yaml", "second.yaml", "--jobs", 2, "--no-track")
+    assert done.exit_code == 0, done.output
+    assert "trial_conversion" in done.output
+    assert "second" in done.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(command: str) -> None:
+    done = call(command, "--help")
+    assert done.exit_code == 0
+    assert "Examples:" in done.output
+    assert f"ces-ml {command}" in done.output
+
+
+def test_the_version_is_printed() -> None:
+    from ces_ml import __version__
+
+    assert call("--version").output.strip() == __version__
+
+
+def bad(home: Path, name: str, text: str) -> str:
+    (home / name).write_text(text)
+    return name
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (("window: 28d", "windw: 28d"), "did you mean 'window'"),
+        (("login >= 0,", "logn >= 0,"), "did you mean 'login'"),
+        (("login >= 0,", "login >= 1, login <= 0,"), "login <= 0"),
+        (("path: events.parquet", "path: none.parquet"), "no file matches"),
+        (("path: events.parquet", "path: events.parquet, customer_col: user"), "no such column"),
+        (("14d after trial_started", "'1999-01-01'"), "as_of lies outside the log"),
+        (("14d after trial_started", "14d after trial"), "did you mean 'trial_started'"),
+        (("horizon: 14d", "horizon: 9999d"), "every horizon ends after the log does"),
+        (("event: subscription_started", "event: subscribed"), "no event type in the log matches"),
+        (("name: trial_conversion", "name: [unclosed"), "is not YAML"),
+    ],
+)
+def test_a_bad_configuration_exits_with_2_and_leaves_nothing(
+    home: Path, change: tuple[str, str], match: str
+) -> None:
+    assert change[0] in CONFIG
+    before = set(home.iterdir())
+    name = bad(home, "bad.yaml", CONFIG.replace(*change))
+    done = call("train", name, "-o", "w.json")
+    assert done.exit_code == 2
+    assert match in done.stderr
+    for part in ("error: ", "got: ", "allowed: ", "next: "):
+        assert part in done.stderr
+    assert "Traceback" not in done.output
+    assert set(home.iterdir()) == before | {home / "bad.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "match"),
+    [
+        (lambda t: t[: len(t) // 2], "truncated or not JSON"),
+        (lambda t: t.replace('"weight": ', '"weight": 1', 1), "was changed after it was written"),
+        (lambda t: t.replace('"schema_version": 1', '"schema_version": 99'), "unknown version"),
+        (lambda t: "{}", "is not a weight set"),
+    ],
+)
+def test_a_bad_weight_set_exits_with_2_and_writes_nothing(home: Path, edit, match: str) -> None:
+    assert call("train", "conversion.yaml", "--no-track", "-o", "w.json").exit_code == 0
+    Path("w.json").write_text(edit(Path("w.json").read_text()))
+    done = call("score", "w.json", "events.parquet", "-o", "s.parquet")
+    assert done.exit_code == 2
+    assert match in done.stderr
+    assert not Path("s.parquet").exists()
+
+
+def test_an_output_that_cannot_be_written_exits_with_2_and_keeps_the_old_file(home: Path) -> None:
+    assert call("train", "conversion.yaml", "--no-track", "-o", "w.json").exit_code == 0
+    (home / "old.txt").write_text("kept")
+    done = call("score", "w.json", "events.parquet", "-o", "old.txt/s.parquet")
+    assert done.exit_code == 2
+    assert "the output can't be written" in done.stderr
+    assert (home / "old.txt").read_text() == "kept"
+
+
+def test_a_store_that_cannot_be_opened_exits_with_2(home: Path) -> None:
+    (home / "text.db").write_text("this is no database " * 100)
+    done = call("train", "conversion.yaml", "--store", "text.db")
+    assert done.exit_code == 2
+    assert "error: " in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_an_unknown_model_names_the_nearest(home: Path) -> None:
+    assert call("train", "conversion.yaml", "--register", "conversion").exit_code == 0
+    done = call("score", "models:/convrsion@champion", "events.parquet", "-o", "s.parquet")
+    assert done.exit_code == 2
+    assert "did you mean 'conversion'" in done.stderr
+
+
+def test_null_ids_are_dropped_and_reported(home: Path, events: pd.DataFrame) -> None:
+    holes = events.copy()
+    holes.loc[holes.index[:7], "customer_id"] = None
+    holes.loc[holes.index[10:13], "event_type"] = None
+    holes.to_parquet(home / "events.parquet")
+    done = call("train", "conversion.yaml", "--no-track")
+    assert done.exit_code == 0, done.output
+    assert "7 rows without a customer, dropped" in done.output
+    assert "3 rows without an event type, dropped" in done.output
+
+
+def test_hostile_event_names_do_not_reach_the_terminal_raw(home: Path, events) -> None:
+    name = "[bold]\x1b[31mlogin\n"
+    events.replace({"event_type": {"login": name}}).to_parquet(home / "events.parquet")
+    config = CONFIG.replace("[login,", f"[{json.dumps(name)},").replace("login >= 0, ", "")
+    (home / "conversion.yaml").write_text(config)
+    done = call("train", "conversion.yaml", "--no-track")
+    assert done.exit_code == 0, done.output
+    assert "\x1b[31m" not in done.output
+    assert "[bold]" in done.output
+    assert r"\x1b[31mlogin\n" in done.output
+
+
+def test_a_defect_is_reported_in_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise KeyError("inside")
+
+    monkeypatch.setattr("ces_ml.training.train", broken)
+    done = call("train", "conversion.yaml")
+    assert done.exit_code == 1
+    assert "this is a defect of ces-ml" in done.stderr
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.slow
+def test_the_ui_serves_the_runs_and_stops_cleanly(home: Path) -> None:
+    assert call("train", "conversion.yaml").exit_code == 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ces_ml.cli.main", "ui", "--port", str(port)],
+        cwd=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        answer = wait_for(f"http://127.0.0.1:{port}/version", server)
+        assert re.fullmatch(r"3\.\d+.*", answer)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        code = server.wait(timeout=60)
+    assert code in (0, 130)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def wait_for(url: str, server: subprocess.Popen) -> str:
+    import urllib.request
+
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.read().decode()
+        except OSError:
+            select_a_moment()
+    raise AssertionError(f"no server at {url}")
+
+
+def select_a_moment() -> None:
+    """Wait a moment without holding the processor."""
+    import select
+
+    select.select([], [], [], 0.2)
