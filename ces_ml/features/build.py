@@ -8,6 +8,7 @@ from typing import Any
 from ces_ml.errors import SpecError, did_you_mean, show
 from ces_ml.events import EventSchema
 from ces_ml.features.duckdb_engine import DuckDBEngine
+from ces_ml.features.engine import Engine
 from ces_ml.spec.as_of import parse_as_of, parse_moment
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountRule, CountSpec, match_events
@@ -16,12 +17,12 @@ from ces_ml.spec.outcome import OutcomeSpec
 __all__ = ["ENGINES", "build_counts", "open_engine"]
 
 #: Engines by name.
-ENGINES: dict[str, Callable[..., DuckDBEngine]] = {"duckdb": DuckDBEngine}
+ENGINES: dict[str, Callable[..., Engine]] = {"duckdb": DuckDBEngine}
 
 
 def open_engine(
     events: Any, schema: EventSchema | None = None, *, engine: str = "duckdb", **options: Any
-) -> DuckDBEngine:
+) -> Engine:
     """Open a log in an engine.
 
     Parameters
@@ -109,6 +110,6 @@ def build_counts(
         spec = counts
         if not isinstance(spec, CountSpec):
             known = list(opened.profile().event_types)
-            own = match_events(outcome.own_events, known) if outcome else []
+            own = match_events(outcome.kept_out, known) if outcome else []
             spec = CountSpec.from_rules(spec, known, exclude=own)
         return opened.table(spec, None if as_of is None else parse_as_of(as_of), outcome)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import uuid
 import warnings
 from collections.abc import Callable
 from types import TracebackType
@@ -10,13 +13,16 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from ces_ml.errors import CesWarning, EventLogError, did_you_mean, show
+from ces_ml.errors import CesWarning, EventLogError, SpecError, did_you_mean, show
 from ces_ml.events import EventSchema
+from ces_ml.features.columns import prelude_sql
 from ces_ml.features.engine import LogProfile, moment_of
 from ces_ml.features.matrix import long_to_csr
-from ces_ml.features.sources import open_source, prelude_sql
-from ces_ml.spec.as_of import AsOf, AsOfAnchor, AsOfDates, to_us
+from ces_ml.features.profile import read_profile
+from ces_ml.features.sources import open_source
+from ces_ml.spec.as_of import AsOf, AsOfAnchor, AsOfDates, parse_moment, to_us
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec, match_events
 from ces_ml.spec.duration import DAY_US, SECOND_US
@@ -26,8 +32,6 @@ from ces_ml.sql.population import anchored_sql, dated_sql, first_known_sql, outc
 from ces_ml.sql.quoting import literal
 
 __all__ = ["DuckDBEngine"]
-
-_DROPPED = ("null_customer", "null_event_type", "null_timestamp")
 
 
 class DuckDBEngine:
@@ -39,7 +43,7 @@ class DuckDBEngine:
         The log. A folder means all Parquet files below it.
     schema : EventSchema, optional
         What its columns are called.
-    observed_until : datetime, optional
+    observed_until : datetime or str, optional
         End of the log's observation; the time of its last event when not given.
     threads : int, optional
         Threads that DuckDB uses; all cores by default. Does not change results.
@@ -69,26 +73,41 @@ class DuckDBEngine:
         import duckdb
 
         self.schema = schema or EventSchema()
-        self._observed_until = observed_until
+        self._observed_us = None if observed_until is None else to_us(parse_moment(observed_until))
         self._profile: LogProfile | None = None
         self._duckdb_error = duckdb.Error
         self._con = duckdb.connect()
+        try:
+            self._set(threads, memory_limit)
+            self._guard(lambda: open_source(self._con, events, self.schema))
+        except BaseException:
+            self._con.close()
+            raise
+
+    def _set(self, threads: int | None, memory_limit: str | None) -> None:
+        # What does not fit memory goes to a folder of its own, which DuckDB removes at the end;
+        # by default it would be `.tmp` in whatever folder the job was started from.
+        spill = os.path.join(tempfile.gettempdir(), f"ces-ml-{uuid.uuid4().hex}")
         for setting in (
             "TimeZone='UTC'",
             "autoinstall_known_extensions=false",
             "autoload_known_extensions=false",
             "preserve_insertion_order=false",
+            f"temp_directory={literal(spill)}",
         ):
             self._con.execute(f"SET {setting}")
-        if threads is not None:
-            self._con.execute(f"SET threads={int(threads)}")
-        if memory_limit is not None:
-            self._con.execute(f"SET memory_limit={literal(memory_limit)}")
         try:
-            open_source(self._con, events, self.schema)
-        except BaseException:
-            self._con.close()
-            raise
+            if threads is not None:
+                self._con.execute(f"SET threads={int(threads)}")
+            if memory_limit is not None:
+                self._con.execute(f"SET memory_limit={literal(str(memory_limit))}")
+        except (self._duckdb_error, ValueError, TypeError) as error:
+            raise SpecError(
+                "an option of the engine has a value that is not allowed",
+                got=f"threads={show(threads)}, memory_limit={show(memory_limit)}",
+                allowed="threads: a whole number from 1; memory_limit: a size such as '2GB'",
+                hint="correct the option, or leave it out",
+            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -114,41 +133,20 @@ class DuckDBEngine:
             If a column is missing or unusable, or no row is left.
         """
         if self._profile is None:
-            select, naive = prelude_sql(self._con, self.schema, ())
-            self._profile = self._read_profile(select, naive)
+            select, naive = self._prelude(())
+            self._profile = read_profile(
+                self._fetch, select, naive=naive, arrival=self.schema.arrival_col is not None
+            )
         return self._profile
 
-    def _read_profile(self, select: str, naive: bool) -> LogProfile:
-        found = self._fetch(
-            "SELECT event_type, COUNT(*) AS n, COUNT(customer_id) AS n_c, COUNT(ts_us) AS n_t, "
-            "COUNT(CASE WHEN customer_id IS NOT NULL AND ts_us IS NOT NULL THEN 1 END) AS n_ok, "
-            "MIN(CASE WHEN customer_id IS NOT NULL THEN ts_us END) AS t0, "
-            "MAX(CASE WHEN customer_id IS NOT NULL THEN ts_us END) AS t1 "
-            f"FROM ({select}) GROUP BY event_type"
-        ).to_pydict()
-        types, rows = found["event_type"], sum(found["n"])
-        held = [k for k, e in enumerate(types) if e is not None and found["n_ok"][k]]
-        dropped = {
-            "null_customer": rows - sum(found["n_c"]),
-            "null_event_type": sum(n for e, n in zip(types, found["n"], strict=True) if e is None),
-            "null_timestamp": rows - sum(found["n_t"]),
-        }
-        if not held:
-            raise EventLogError(
-                "the event log holds no events that can be counted",
-                got=f"{rows:,} rows; "
-                + ", ".join(f"{dropped[d]:,} with {d.replace('_', ' ')}" for d in _DROPPED),
-                allowed="at least one row with customer, event type and timestamp",
-                hint="check the file and the event schema",
-            )
-        return LogProfile(
-            rows=rows,
-            dropped=dropped,
-            first_us=min(found["t0"][k] for k in held),
-            last_us=max(found["t1"][k] for k in held),
-            event_types={types[k]: found["n_ok"][k] for k in sorted(held, key=lambda k: types[k])},
-            naive=naive,
-        )
+    def _prelude(self, properties: tuple[str, ...]) -> tuple[str, bool]:
+        described = self._guard(lambda: self._con.sql("SELECT * FROM source LIMIT 0"))
+        types = dict(zip(described.columns, map(str, described.types), strict=True))
+
+        def ask(query: str) -> tuple[Any, ...]:
+            return tuple(self._fetch(query).to_pylist()[0].values())
+
+        return prelude_sql(types, ask, self.schema, properties)
 
     def table(
         self, spec: CountSpec, as_of: AsOf | None = None, outcome: OutcomeSpec | None = None
@@ -177,7 +175,7 @@ class DuckDBEngine:
         profile = self.profile()
         plan = CountPlan.of(spec.terms, self.schema.value_col)
         self._check_values(spec)
-        select, _ = prelude_sql(self._con, self.schema, plan.properties)
+        select, _ = self._prelude(plan.properties)
         self._con.execute(
             "CREATE OR REPLACE TEMP VIEW ev AS SELECT * FROM "
             f"({select}) WHERE customer_id IS NOT NULL AND event_type IS NOT NULL "
@@ -187,6 +185,8 @@ class DuckDBEngine:
             moment = moment_of((profile.last_us // SECOND_US + 1) * SECOND_US)
             as_of = AsOfDates((moment,), moment.isoformat())
         report = {"rows_read": profile.rows, **profile.dropped}
+        if self.schema.arrival_col is not None:
+            report["null_arrival"] = profile.never_arrived
         unseen = set(profile.event_types) - set(spec.events)
         report["event_types_not_counted"] = len(unseen)
         report["events_not_counted"] = sum(profile.event_types[e] for e in unseen)
@@ -210,6 +210,8 @@ class DuckDBEngine:
     def _candidates(self, as_of: AsOf, outcome: OutcomeSpec | None, longest_us: int) -> None:
         """Make ``ca(customer_id, as_of_us)``: everyone known before their moment."""
         profile, arrival = self.profile(), self.schema.arrival_col is not None
+        observed_us = profile.last_us if self._observed_us is None else self._observed_us
+        end_us = max(profile.last_us, observed_us)
         self._make("TABLE", "fk", first_known_sql(arrival=arrival))
         if isinstance(as_of, AsOfAnchor):
             if as_of.event not in profile.event_types:
@@ -220,21 +222,21 @@ class DuckDBEngine:
                     hint="correct the event in as_of",
                 )
             self._register("an", event_type=pa.array([as_of.event], pa.string()))
-            self._make("TABLE", "ca", anchored_sql(as_of.after.us, profile.last_us + SECOND_US))
+            self._make("TABLE", "ca", anchored_sql(as_of.after.us, end_us + SECOND_US))
             return
         moments = [to_us(m) for m in as_of.moments]
         reach_us = 0 if outcome else longest_us
-        outside = [m for m in moments if not profile.first_us < m <= profile.last_us + reach_us + 1]
+        outside = [m for m in moments if not profile.first_us < m <= end_us + reach_us + 1]
         if outside and (outcome is None or len(outside) == len(moments)):
             raise EventLogError(
                 "as_of lies outside the log",
                 got=f"{moment_of(outside[0]).isoformat()} ({len(outside)} of {len(moments)} dates)",
-                allowed=f"from {profile.first.isoformat()} to {profile.last.isoformat()}"
+                allowed=f"from {profile.first.isoformat()} to {moment_of(end_us).isoformat()}"
                 + ("" if outcome else ", or later by less than the longest window"),
                 hint="choose a date inside the log",
             )
-        if outcome is None and moments[-1] - profile.last_us > DAY_US:
-            days = (moments[-1] - profile.last_us) / DAY_US
+        if outcome is None and moments[-1] - end_us > DAY_US:
+            days = (moments[-1] - end_us) / DAY_US
             warnings.warn(
                 f"as_of is {days:.1f} days after the log's last event: recent counts are too low",
                 CesWarning,
@@ -262,7 +264,7 @@ class DuckDBEngine:
         own = match_events(patterns, list(profile.event_types))
         self._register("oe", event_type=pa.array(own, pa.string()))
         self._make("TABLE", "oc", outcome_sql(outcome, arrival=arrival))
-        end = profile.last_us if self._observed_until is None else to_us(self._observed_until)
+        end = profile.last_us if self._observed_us is None else self._observed_us
         censored = f"as_of_us + {outcome.reach} > {end}"
         report["candidates"] = total
         reasons: list[tuple[str, str]] = [("censored", censored)]
@@ -303,7 +305,7 @@ class DuckDBEngine:
     def _keys(self) -> pd.DataFrame:
         found = self._fetch("SELECT customer_id, as_of_us FROM cu ORDER BY r")
         customer = found["customer_id"].to_pandas()
-        moments = pd.to_datetime(found["as_of_us"].to_numpy(), unit="us", utc=True).as_unit("us")
+        moments = pd.DatetimeIndex(found["as_of_us"].to_numpy().astype("datetime64[us]"), tz="UTC")
         return pd.DataFrame({self.schema.customer_col: customer, "as_of": moments})
 
     def _count(self, plan: CountPlan, n_rows: int) -> Any:
@@ -315,9 +317,7 @@ class DuckDBEngine:
         )
         query = count_sql(plan, arrival=self.schema.arrival_col is not None)
         found = self._fetch(query)
-        aggregates = [
-            found[f"a{k}"].cast(pa.float64()).to_numpy() for k in range(len(plan.aggregates))
-        ]
+        aggregates = [_finite(found[f"a{k}"]) for k in range(len(plan.aggregates))]
         return long_to_csr(
             found["r"].to_numpy(), found["code"].to_numpy(), aggregates, plan, n_rows
         )
@@ -345,3 +345,17 @@ class DuckDBEngine:
                 allowed="readable files, and memory or disk enough",
                 hint="check the files; a memory_limit lets DuckDB spill to disk",
             ) from error
+
+
+def _finite(column: Any) -> NDArray[np.float64]:
+    """Return an aggregate as floats, NaN where there is none; refuse sums past all floats."""
+    values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
+    overflown = np.isinf(values).sum() + np.isnan(values).sum() - column.null_count
+    if overflown:
+        raise EventLogError(
+            "sums of a value column are larger than any number",
+            got=f"{overflown:,} sums beyond 1.8e308",
+            allowed="values whose sums are finite",
+            hint="clean or rescale the value column",
+        )
+    return values

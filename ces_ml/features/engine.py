@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from ces_ml.spec.as_of import AsOf
 from ces_ml.spec.count_table import CountTable
@@ -31,6 +32,9 @@ class LogProfile:
         Events by type, without the dropped rows.
     naive : bool
         Whether the times had no zone and were taken as UTC.
+    never_arrived : int
+        Rows without an arrival time, where the log has such a column. They are never counted,
+        but they did happen: outcomes see them.
     """
 
     rows: int
@@ -39,6 +43,7 @@ class LogProfile:
     last_us: int
     event_types: Mapping[str, int] = field(default_factory=dict)
     naive: bool = False
+    never_arrived: int = 0
 
     @property
     def first(self) -> datetime:
@@ -58,8 +63,18 @@ class Engine(Protocol):
     measure over the events of *c* of the term's type with ``T − W ≤ timestamp < T`` in integer UTC
     microseconds and, where the log has an arrival column, ``arrival < T``; each event weighs
     ``2^(−(T − timestamp)/half_life)`` where the term decays. Cap and transform are not applied.
-    The result does not depend on the order of the log, on its files, or on threads.
+    The result does not depend on the order of the log, on its files, or on threads. An engine is
+    a context manager over its log; what it can't answer it refuses with a `CesError`.
     """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
 
     def profile(self) -> LogProfile:
         """Read the log once and say what it holds."""

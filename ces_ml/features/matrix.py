@@ -41,9 +41,11 @@ def long_to_csr(
     rows: list[NDArray[Any]] = []
     columns: list[NDArray[Any]] = []
     values: list[NDArray[Any]] = []
-    by_code = [np.flatnonzero(code == k) for k in range(len(plan.events))]
+    # One sort, not one search an event type: there may be thousands.
+    by_code = np.argsort(code, kind="stable")
+    starts = np.searchsorted(code[by_code], np.arange(len(plan.events) + 1))
     for column, (event, aggregate) in enumerate(plan.columns):
-        pairs = by_code[event]
+        pairs = by_code[starts[event] : starts[event + 1]]
         value = np.nan_to_num(aggregates[aggregate][pairs], nan=0.0, posinf=np.inf, neginf=-np.inf)
         held = pairs[value != 0]
         rows.append(r[held])

@@ -1,34 +1,35 @@
-"""Opening an event log in DuckDB, and bringing it to integer UTC microseconds."""
+"""Opening an event log in DuckDB: files, frames, tables and relations."""
 
 from __future__ import annotations
 
+import glob
+import gzip
 import os
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ces_ml.errors import EventLogError, did_you_mean, show
+from ces_ml.errors import EventLogError, show
 from ces_ml.events import EventSchema
-from ces_ml.sql.quoting import identifier, literal
+from ces_ml.features.columns import mixed_zones, unparseable
+from ces_ml.sql.quoting import literal
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["open_source", "prelude_sql"]
+__all__ = ["open_source"]
 
-#: How a file is read, by its ending. CSV is read as text, so that ids such as 007 stay what they
-#: are; its times are parsed here.
-READERS = {
-    ".parquet": "read_parquet({paths}, union_by_name=true)",
-    ".pq": "read_parquet({paths}, union_by_name=true)",
-    ".csv": "read_csv({paths}, header=true, all_varchar=true, union_by_name=true)",
-    ".csv.gz": "read_csv({paths}, header=true, all_varchar=true, union_by_name=true)",
-    ".tsv": "read_csv({paths}, header=true, all_varchar=true, union_by_name=true, delim='\\t')",
-}
-_NEEDS_COPY = (".csv", ".csv.gz", ".tsv")
-_ZONE = r"(?i)(Z|UTC|[+-]\d{2}(:?\d{2}){0,2}|[A-Za-z_]+/[A-Za-z_/]+)\s*$"
-_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-_UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
-_NUMBERS = (*_WHOLE, *_UNSIGNED, "FLOAT", "DOUBLE")
+_PARQUET = "read_parquet({paths}, union_by_name=true)"
+#: CSV is read as text, so that ids such as 007 stay what they are; its times are parsed later
+#: (`ces_ml.features.columns`). Quotes are those of RFC 4180: guessed from the first rows they can
+#: be wrong about the rest.
+_CSV = (
+    "read_csv({paths}, header=true, all_varchar=true, union_by_name=true, "
+    "quote='\"', escape='\"'{delimiter})"
+)
+#: How a file is read, by its ending.
+READERS = {".parquet": _PARQUET, ".pq": _PARQUET, ".csv": _CSV, ".csv.gz": _CSV, ".tsv": _CSV}
+_TABLES = "a path, a glob, a pandas or polars DataFrame, a pyarrow Table or a DuckDB relation"
 
 
 def open_source(con: duckdb.DuckDBPyConnection, events: Any, schema: EventSchema) -> None:
@@ -44,6 +45,8 @@ def open_source(con: duckdb.DuckDBPyConnection, events: Any, schema: EventSchema
         return
     kind = type(events).__module__.partition(".")[0]
     if kind in ("duckdb", "_duckdb"):
+        if not hasattr(events, "columns"):
+            raise _no_table(events)
         # A relation belongs to its own connection: stream it into ours.
         reader = events.to_arrow_reader()
         con.register("source_reader", reader)
@@ -56,9 +59,22 @@ def open_source(con: duckdb.DuckDBPyConnection, events: Any, schema: EventSchema
 def _open_path(con: duckdb.DuckDBPyConnection, path: str) -> None:
     import duckdb
 
+    if "://" in path:
+        raise EventLogError(
+            "the event log is not on this machine",
+            got=show(path),
+            allowed="a path, a glob or a folder of this machine",
+            hint="download it, or open it with pyarrow.dataset.dataset and pass that",
+        )
+    pattern = path
     if os.path.isdir(path):
-        path = os.path.join(path, "**", "*.parquet")
-    ending = next((e for e in sorted(READERS, key=len, reverse=True) if path.endswith(e)), None)
+        pattern = os.path.join(glob.escape(path), "**", "*.parquet")
+    elif os.path.exists(path):
+        # A file whose name holds * or [ is that file, not a pattern for others.
+        pattern = glob.escape(path)
+    ending = next(
+        (e for e in sorted(READERS, key=len, reverse=True) if pattern.lower().endswith(e)), None
+    )
     if ending is None:
         raise EventLogError(
             "the kind of event log can't be told from its name",
@@ -66,47 +82,102 @@ def _open_path(con: duckdb.DuckDBPyConnection, path: str) -> None:
             allowed=", ".join(READERS) + ", or a folder of Parquet files",
             hint="rename or convert the file",
         )
-    reader = READERS[ending].format(paths=literal(path))
-    how = "TEMP TABLE" if ending in _NEEDS_COPY else "TEMP VIEW"
+    text = READERS[ending] is _CSV
+    delimiter = ("\t" if ending == ".tsv" else _delimiter(pattern)) if text else ""
+    reader = READERS[ending].format(
+        paths=literal(pattern), delimiter=f", delim={literal(delimiter)}" if delimiter else ""
+    )
+    how = "TEMP TABLE" if text else "TEMP VIEW"
     try:
         con.execute(f"CREATE {how} source AS SELECT * FROM {reader}")
     except duckdb.Error as error:
         missing = "No files found" in str(error) or not Path(path).parent.exists()
+        got, hint = show(path), "check the path"
+        if missing and os.path.isdir(path):
+            got, hint = f"{got}, a folder without Parquet files", "name the files themselves"
+        elif not missing:
+            got, hint = f"{got}: {_first_line(error)}", "check the file"
         raise EventLogError(
             "no file matches the event log's path" if missing else "the event log can't be read",
-            got=show(path) if missing else f"{show(path)}: {_first_line(error)}",
+            got=got,
             allowed="a readable " + ", ".join(READERS) + " file, glob or folder",
-            hint="check the path" if missing else "check the file",
+            hint=hint,
         ) from error
+
+
+def _delimiter(pattern: str) -> str:
+    """Return what separates the columns of a CSV file's first line; nothing if it is not clear."""
+    names = sorted(glob.glob(pattern, recursive=True))
+    if not names:
+        return ""
+    opener = gzip.open if names[0].lower().endswith(".gz") else open
+    try:
+        with opener(names[0], "rt", encoding="utf-8-sig", errors="replace") as file:
+            header = str(file.readline(100_000))
+    except (OSError, EOFError, zlib.error):
+        return ""  # DuckDB says it better
+    found = max(",;\t|", key=header.count)
+    return found if found in header else ""
 
 
 def _arrow_table(events: Any, kind: str, schema: EventSchema) -> Any:
     """Bring a frame of pandas, polars or pyarrow to an Arrow table, strictly."""
+    import pandas as pd
+
+    if isinstance(events, pd.DataFrame):
+        return _from_pandas(events, schema)
+    if kind == "pyarrow":
+        return _from_arrow(events)
+    if kind != "polars" or not hasattr(events, "lazy"):
+        raise _no_table(events)
+    try:
+        return events.lazy().collect().to_arrow()
+    except Exception as error:  # polars raises its own kinds and Rust panics' children
+        raise EventLogError(
+            "the polars frame can't be read",
+            got=_first_line(error),
+            allowed="columns that Arrow can hold",
+            hint="collect the frame, or leave out the column",
+        ) from error
+
+
+def _from_arrow(events: Any) -> Any:
     import pyarrow as pa
 
-    if kind == "pyarrow":
+    if isinstance(events, pa.RecordBatchReader):
+        return events.read_all()  # the log is read more than once, a reader only once
+    if isinstance(events, pa.RecordBatch):
+        return pa.Table.from_batches([events])
+    if isinstance(events, pa.Table) or hasattr(events, "scanner"):
         return events
-    if kind == "polars":
-        frame = events.collect() if hasattr(events, "collect") else events
-        return frame.to_arrow()
-    if kind != "pandas":
+    raise _no_table(events)
+
+
+def _from_pandas(events: Any, schema: EventSchema) -> Any:
+    import pyarrow as pa
+
+    names = [str(name) for name in events.columns]
+    repeated = sorted({n for n in names if names.count(n) > 1})
+    if repeated:
         raise EventLogError(
-            "not an event log",
-            got=f"a {type(events).__module__}.{type(events).__qualname__}",
-            allowed="a path, a glob, a pandas or polars DataFrame, a pyarrow Table or a DuckDB "
-            "relation",
-            hint="turn it into one of these",
+            "the event log has two columns of the same name",
+            got=", ".join(show(n) for n in repeated),
+            allowed="column names that differ",
+            hint="rename or drop one of them",
         )
+    roles = {schema.customer_col, schema.event_col, schema.timestamp_col, schema.arrival_col}
     columns = {}
-    for name in events.columns:
-        column = events[name]
+    for name, (_, column) in zip(names, events.items(), strict=True):
         if name in (schema.timestamp_col, schema.arrival_col) and column.dtype == object:
-            column = _times_of_objects(column, str(name))
+            column = _times_of_objects(column, name)
         try:
-            columns[str(name)] = pa.Array.from_pandas(column)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            columns[name] = pa.Array.from_pandas(column)
+        except (pa.ArrowException, TypeError, OverflowError) as error:
+            if name not in roles:  # no reason to refuse the log for a column that nothing needs
+                columns[name] = pa.array([None if _absent(v) else str(v) for v in column])
+                continue
             raise EventLogError(
-                f"column {show(str(name))} mixes types",
+                f"column {show(name)} mixes types",
                 got=_first_line(error),
                 allowed="one type a column",
                 hint="convert the column, for example with .astype(str)",
@@ -114,154 +185,44 @@ def _arrow_table(events: Any, kind: str, schema: EventSchema) -> Any:
     return pa.table(columns)
 
 
+def _absent(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
 def _times_of_objects(column: Any, name: str) -> Any:
     """Turn a column of Python datetimes into one of UTC times; leave text alone."""
+    import datetime as dt
+
     import pandas as pd
 
     present = column.dropna()
     if present.map(lambda v: isinstance(v, str)).all():
         return column
+    strange = present[~present.map(lambda v: isinstance(v, dt.date))]  # a datetime is a date, too
+    if len(strange):
+        kind = type(strange.iloc[0]).__name__
+        raise EventLogError(
+            f"column {show(name)} does not hold times",
+            got=f"{len(strange):,} rows of another type, for example "
+            f"{show(strange.iloc[0])} ({kind})",
+            allowed="timestamps, dates, or text in ISO 8601, one kind in a column",
+            hint="convert the column to timestamps first",
+        )
     zoned = present.map(lambda v: getattr(v, "tzinfo", None) is not None)
     if zoned.any() and not zoned.all():
-        raise _mixed_zones(name, int(zoned.sum()), int((~zoned).sum()))
+        raise mixed_zones(name, int(zoned.sum()), int((~zoned).sum()))
     try:
         return pd.to_datetime(column, utc=True) if zoned.any() else pd.to_datetime(column)
     except (ValueError, TypeError) as error:
-        raise _unparseable(name, len(present), _first_line(error)) from error
+        raise unparseable(name, len(present), _first_line(error)) from error
 
 
-def prelude_sql(
-    con: duckdb.DuckDBPyConnection, schema: EventSchema, properties: tuple[str, ...]
-) -> tuple[str, bool]:
-    """Return the SELECT that makes ``ev`` (nulls still in it) and whether times were naive.
-
-    Raises
-    ------
-    EventLogError
-        If a column is missing or its type or content can't be used.
-    """
-    described = con.sql("SELECT * FROM source LIMIT 0")
-    types = dict(zip(described.columns, map(str, described.types), strict=True))
-    wanted = [schema.customer_col, schema.event_col, schema.timestamp_col, *properties]
-    for column in [*wanted, *([schema.arrival_col] if schema.arrival_col else [])]:
-        if column not in types:
-            raise EventLogError(
-                "the event log has no such column",
-                got=show(column),
-                allowed=did_you_mean(column, types),
-                hint="name the column in the event schema (customer_col, event_col, …)",
-            )
-    times, naive = _time(con, schema.timestamp_col, types)
-    parts = [
-        f"{_customer(con, schema.customer_col, types)} AS customer_id",
-        f"CAST({identifier(schema.event_col)} AS VARCHAR) AS event_type",
-        f"{times} AS ts_us",
-        *(f"{_number(con, p, types)} AS p{k}" for k, p in enumerate(properties)),
-    ]
-    if schema.arrival_col:
-        parts.append(f"{_time(con, schema.arrival_col, types)[0]} AS arrival_us")
-    return f"SELECT {', '.join(parts)} FROM source", naive
-
-
-def _customer(con: duckdb.DuckDBPyConnection, column: str, types: dict[str, str]) -> str:
-    name, kind = identifier(column), types[column]
-    if kind in ("FLOAT", "DOUBLE"):
-        # pandas turns integers with a missing value into floats.
-        row = con.sql(
-            f"SELECT COUNT(*) FROM source WHERE NOT isnan({name}) "
-            f"AND (abs({name}) >= 9007199254740992 OR {name} <> floor({name}))"
-        ).fetchall()[0]
-        if row[0]:
-            raise EventLogError(
-                f"customer ids in {show(column)} are fractions or too large for a float",
-                got=f"{row[0]:,} rows of type {kind}",
-                allowed="text, integers or UUIDs",
-                hint="convert the column to Int64 or text before it loses digits",
-            )
-        return f"CASE WHEN NOT isnan({name}) THEN CAST({name} AS BIGINT) END"
-    if kind in (*_WHOLE, *_UNSIGNED, "VARCHAR", "UUID"):
-        return name
-    if kind.startswith("ENUM"):
-        return f"CAST({name} AS VARCHAR)"
-    raise EventLogError(
-        f"customer ids in {show(column)} have a type that can't identify a customer",
-        got=kind,
-        allowed="text, integers or UUIDs",
-        hint="convert the column, or name another one as customer_col",
-    )
-
-
-def _number(con: duckdb.DuckDBPyConnection, column: str, types: dict[str, str]) -> str:
-    name, kind = identifier(column), types[column]
-    number = f"TRY_CAST({name} AS DOUBLE)"
-    if not (kind in _NUMBERS or kind.startswith("DECIMAL") or kind in ("VARCHAR", "BOOLEAN")):
-        raise EventLogError(
-            f"column {show(column)} can't be summed",
-            got=f"type {kind}",
-            allowed="numbers",
-            hint="name a number column as property or value_col",
-        )
-    bad = con.sql(
-        f"SELECT COUNT(*) FROM source WHERE {name} IS NOT NULL "
-        f"AND ({number} IS NULL OR NOT isfinite({number}))"
-    ).fetchall()[0][0]
-    if bad:
-        raise EventLogError(
-            f"column {show(column)} holds values that can't be summed",
-            got=f"{bad:,} rows with NaN, infinity or text",
-            allowed="finite numbers; null counts as 0",
-            hint="clean the column, or turn NaN into null",
-        )
-    return number
-
-
-def _time(con: duckdb.DuckDBPyConnection, column: str, types: dict[str, str]) -> tuple[str, bool]:
-    """Return the expression for UTC microseconds and whether the times carry no zone."""
-    name, kind = identifier(column), types[column]
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"epoch_us({name})", False
-    if kind in ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "DATE"):
-        return f"epoch_us({name})", True
-    if kind == "TIMESTAMP_NS":
-        # epoch_us rounds; an event must never move to a later microsecond.
-        ns = f"epoch_ns({name})"
-        return f"(({ns}) - ((({ns}) % 1000) + 1000) % 1000) // 1000", True
-    if kind != "VARCHAR":
-        raise EventLogError(
-            f"column {show(column)} does not hold times",
-            got=f"type {kind}",
-            allowed="timestamps, dates, or text in ISO 8601",
-            hint="convert numbers to timestamps first: their unit can't be guessed",
-        )
-    parsed = f"TRY_CAST({name} AS TIMESTAMPTZ)"
-    zone = literal(_ZONE)
-    zoned = f"(regexp_matches({name}, {zone}) AND length({name}) > 10)"
-    total, bad, with_zone, example = con.sql(
-        f"SELECT COUNT({name}), COUNT(*) FILTER ({name} IS NOT NULL AND {parsed} IS NULL), "
-        f"COUNT(*) FILTER {zoned}, MIN({name}) FILTER ({parsed} IS NULL) FROM source"
-    ).fetchall()[0]
-    if bad:
-        raise _unparseable(column, bad, show(example))
-    if 0 < with_zone < total:
-        raise _mixed_zones(column, with_zone, total - with_zone)
-    return f"epoch_us({parsed})", with_zone == 0
-
-
-def _unparseable(column: str, rows: int, example: str) -> EventLogError:
+def _no_table(events: Any) -> EventLogError:
     return EventLogError(
-        f"column {show(column)} holds text that is not a time",
-        got=f"{rows:,} rows, for example {example}",
-        allowed="ISO 8601, for example 2017-10-01T12:00:00Z",
-        hint="correct or remove these rows",
-    )
-
-
-def _mixed_zones(column: str, zoned: int, naive: int) -> EventLogError:
-    return EventLogError(
-        f"column {show(column)} mixes times with and without a zone",
-        got=f"{zoned:,} rows with a zone, {naive:,} without",
-        allowed="all with a zone, or all without (taken as UTC)",
-        hint="write all of them in UTC",
+        "not an event log",
+        got=f"a {type(events).__module__}.{type(events).__qualname__}",
+        allowed=_TABLES,
+        hint="turn it into one of these",
     )
 
 

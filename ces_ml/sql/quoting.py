@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ces_ml.errors import SpecError, show
 
 __all__ = ["float_literal", "identifier", "literal"]
@@ -41,6 +43,13 @@ def float_literal(value: float) -> str:
     >>> float_literal(0.94)
     '9.39999999999999947E-01'
     """
+    if not math.isfinite(value):
+        raise SpecError(
+            "a value can't be written as a number in SQL",
+            got=show(value),
+            allowed="finite numbers",
+            hint="check the specification that the number comes from",
+        )
     return f"{value:.17E}"
 
 

@@ -1,0 +1,203 @@
+"""The prelude of DuckDB: the columns of a log as ids, event names, numbers and UTC microseconds.
+
+The SQL that counts (`ces_ml.sql`) knows integers only; what a time, an id or a number may look
+like in a log is settled here, strictly, before anything is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ces_ml.errors import EventLogError, did_you_mean, show
+from ces_ml.events import EventSchema
+from ces_ml.sql.quoting import identifier, literal
+
+__all__ = ["Ask", "mixed_zones", "prelude_sql", "unparseable"]
+
+#: Asks ``source`` a question in SQL and returns the only row of the answer.
+Ask = Callable[[str], tuple[Any, ...]]
+
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
+_FLOATS = ("FLOAT", "DOUBLE")
+_NUMBERS = (*_WHOLE, *_UNSIGNED, *_FLOATS)
+_NOTHING = '"NULL"'  # the type of a column without a single value
+_NANOSECONDS = {"TIMESTAMP_NS": True, "TIMESTAMPTZ_NS": False}  # and whether naive
+#: A date, perhaps with a time; and the zone that may follow a time.
+_NAIVE = r"\d+[-/]\d+[-/]\d+([T ]+\d+:\d+(:\d+(\.\d*)?)?)?"
+_ZONED = r"\d+[-/]\d+[-/]\d+[T ]+\d+:\d+(:\d+(\.\d*)?)?\s*([A-Za-z].*|[+-]\d.*)"
+
+
+def prelude_sql(
+    types: Mapping[str, str], ask: Ask, schema: EventSchema, properties: tuple[str, ...]
+) -> tuple[str, bool]:
+    """Return the SELECT that makes ``ev`` (nulls still in it) and whether times were naive.
+
+    Parameters
+    ----------
+    types : mapping of str to str
+        The columns of ``source`` and DuckDB's names of their types.
+    ask : callable
+    schema : EventSchema
+    properties : tuple of str
+        Value columns, ``p0, p1, …`` of ``ev``.
+
+    Raises
+    ------
+    EventLogError
+        If a column is missing or its type or content can't be used.
+    """
+    wanted = [schema.customer_col, schema.event_col, schema.timestamp_col, *properties]
+    for column in [*wanted, *([schema.arrival_col] if schema.arrival_col else [])]:
+        if column not in types:
+            raise EventLogError(
+                "the event log has no such column",
+                got=show(column),
+                allowed=did_you_mean(column, types),
+                hint="name the column in the event schema (customer_col, event_col, …)",
+            )
+    times, naive = _time(ask, schema.timestamp_col, types)
+    parts = [
+        f"{_customer(ask, schema.customer_col, types)} AS customer_id",
+        f"{_event(ask, schema.event_col, types)} AS event_type",
+        f"{times} AS ts_us",
+        *(f"{_number(ask, p, types)} AS p{k}" for k, p in enumerate(properties)),
+    ]
+    if schema.arrival_col:
+        parts.append(f"{_time(ask, schema.arrival_col, types)[0]} AS arrival_us")
+    return f"SELECT {', '.join(parts)} FROM source", naive
+
+
+def _customer(ask: Ask, column: str, types: Mapping[str, str]) -> str:
+    name, kind = identifier(column), types[column]
+    if kind in _FLOATS:
+        return _whole(ask, column, "customer ids", kind)
+    if kind in (*_WHOLE, *_UNSIGNED, "VARCHAR", "UUID"):
+        return name
+    if kind == _NOTHING or kind.startswith("ENUM"):
+        return f"CAST({name} AS VARCHAR)"
+    raise EventLogError(
+        f"customer ids in {show(column)} have a type that can't identify a customer",
+        got=kind,
+        allowed="text, integers or UUIDs",
+        hint="convert the column, or name another one as customer_col",
+    )
+
+
+def _event(ask: Ask, column: str, types: Mapping[str, str]) -> str:
+    name, kind = identifier(column), types[column]
+    if kind in _FLOATS:
+        return f"CAST({_whole(ask, column, 'event types', kind)} AS VARCHAR)"
+    named = (*_WHOLE, *_UNSIGNED, "VARCHAR", "UUID", "BOOLEAN", _NOTHING)
+    if kind in named or kind.startswith("ENUM"):
+        return f"CAST({name} AS VARCHAR)"
+    raise EventLogError(
+        f"event types in {show(column)} have a type that can't name an event",
+        got=kind,
+        allowed="text, categories or integers",
+        hint="convert the column, or name another one as event_col",
+    )
+
+
+def _whole(ask: Ask, column: str, what: str, kind: str) -> str:
+    """Return floats as integers: pandas turns integers with a missing value into floats."""
+    name = identifier(column)
+    bad = ask(
+        f"SELECT COUNT(*) FROM source WHERE NOT isnan({name}) "
+        f"AND (abs({name}) >= 9007199254740992 OR {name} <> floor({name}))"
+    )[0]
+    if bad:
+        raise EventLogError(
+            f"{what} in {show(column)} are fractions or too large for a float",
+            got=f"{bad:,} rows of type {kind}",
+            allowed="text, integers or UUIDs",
+            hint="convert the column to Int64 or text before it loses digits",
+        )
+    return f"CASE WHEN NOT isnan({name}) THEN CAST({name} AS BIGINT) END"
+
+
+def _number(ask: Ask, column: str, types: Mapping[str, str]) -> str:
+    name, kind = identifier(column), types[column]
+    number = f"TRY_CAST({name} AS DOUBLE)"
+    readable = (*_NUMBERS, "VARCHAR", "BOOLEAN", _NOTHING)
+    if not (kind in readable or kind.startswith("DECIMAL")):
+        raise EventLogError(
+            f"column {show(column)} can't be summed",
+            got=f"type {kind}",
+            allowed="numbers",
+            hint="name a number column as property or value_col",
+        )
+    bad = ask(
+        f"SELECT COUNT(*) FROM source WHERE {name} IS NOT NULL "
+        f"AND ({number} IS NULL OR NOT isfinite({number}))"
+    )[0]
+    if bad:
+        raise EventLogError(
+            f"column {show(column)} holds values that can't be summed",
+            got=f"{bad:,} rows with NaN, infinity or text",
+            allowed="finite numbers; null counts as 0",
+            hint="clean the column, or turn NaN into null",
+        )
+    return number
+
+
+def _time(ask: Ask, column: str, types: Mapping[str, str]) -> tuple[str, bool]:
+    """Return the expression for UTC microseconds and whether the times carry no zone."""
+    name, kind = identifier(column), types[column]
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f"epoch_us({name})", False
+    if kind in ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "DATE"):
+        return f"epoch_us({name})", True
+    if kind in _NANOSECONDS:
+        # epoch_us rounds; an event must never move to a later microsecond.
+        ns = f"epoch_ns({name})"
+        return f"(({ns}) - ((({ns}) % 1000) + 1000) % 1000) // 1000", _NANOSECONDS[kind]
+    if kind == "VARCHAR":
+        return _time_in_text(ask, column)
+    if kind == _NOTHING:
+        return f"CAST({name} AS BIGINT)", True
+    raise EventLogError(
+        f"column {show(column)} does not hold times",
+        got=f"type {kind}",
+        allowed="timestamps, dates, or text in ISO 8601",
+        hint="convert numbers to timestamps first: their unit can't be guessed",
+    )
+
+
+def _time_in_text(ask: Ask, column: str) -> tuple[str, bool]:
+    text = f"trim({identifier(column)})"
+    parsed = f"TRY_CAST({text} AS TIMESTAMPTZ)"
+    # DuckDB also takes 'infinity' and 'epoch' for times, and some zones by name.
+    naive = f"regexp_full_match({text}, {literal(_NAIVE)})"
+    zoned = f"(regexp_full_match({text}, {literal(_ZONED)}))"
+    wrong = f"({text} IS NOT NULL AND ({parsed} IS NULL OR NOT ({naive} OR {zoned})))"
+    total, bad, with_zone, example = ask(
+        f"SELECT COUNT({text}), COUNT(*) FILTER {wrong}, COUNT(*) FILTER {zoned}, "
+        f"MIN({identifier(column)}) FILTER {wrong} FROM source"
+    )
+    if bad:
+        raise unparseable(column, bad, show(example))
+    if 0 < with_zone < total:
+        raise mixed_zones(column, with_zone, total - with_zone)
+    return f"epoch_us({parsed})", with_zone == 0
+
+
+def unparseable(column: str, rows: int, example: str) -> EventLogError:
+    """Return the error for text that is not a time."""
+    return EventLogError(
+        f"column {show(column)} holds text that is not a time",
+        got=f"{rows:,} rows, for example {example}",
+        allowed="ISO 8601, for example 2017-10-01T12:00:00Z",
+        hint="correct or remove these rows",
+    )
+
+
+def mixed_zones(column: str, zoned: int, naive: int) -> EventLogError:
+    """Return the error for a column that mixes times with and without a zone."""
+    return EventLogError(
+        f"column {show(column)} mixes times with and without a zone",
+        got=f"{zoned:,} rows with a zone, {naive:,} without",
+        allowed="all with a zone, or all without (taken as UTC)",
+        hint="write all of them in UTC",
+    )

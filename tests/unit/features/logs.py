@@ -1,0 +1,215 @@
+"""Random logs and questions about them, and how a log becomes an Arrow table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from ces_ml.events import EventSchema
+from ces_ml.spec import CountSpec, OutcomeSpec, Term, parse_as_of
+from ces_ml.spec.as_of import AsOf, AsOfAnchor, to_us
+from ces_ml.spec.duration import Duration
+
+from .reference import Event, moment
+
+HOUR, DAY = 3_600_000_000, 86_400_000_000
+TEXT_IDS = ("", " ", "7", "007", " 7", "7.0", "NULL", "it's", 'a"b;--', "line\nbreak", "🎉", "x\0y")
+TEXT_IDS += ("caf\u00e9", "cafe\u0301", "Z", "a", "\uffff", "\U0001f600")
+INT_IDS = (0, 7, 9, 10, -1, 2**53 + 1, 2**63 - 1)
+UUID_IDS = tuple(UUID(int=n) for n in (0, 1, 2**64, 2**127, 2**128 - 1))
+KINDS = ("login", "Login", "login ", "", "a; DROP TABLE ev; --", "it's", 'say "hi"', "two\nlines")
+KINDS += ("🎉 caf\u00e9", "🎉 cafe\u0301", "*", "[a-z]?", "NULL", "code", "nul\0byte")
+#: Names of the columns; the second and third sets are what an engine uses for itself.
+NAMES = (
+    ("customer_id", "event_type", "timestamp", "value", "other", "arrived"),
+    ("event_type", "customer_id", "ts_us", "source", "p0", "as_of_us"),
+    ("ev", "r", "code", "age", "a0", "arrival_us"),
+    ('cu"stomer', "it's; --", "when\nit was", "v a l", "🎉", 'arr"" '),
+)
+#: A DST night in New York, a leap day, both sides of 1970, a plain day.
+BASES = tuple(
+    to_us(datetime(*when, tzinfo=UTC))
+    for when in [(2024, 3, 10, 7), (2024, 2, 29), (1970, 1, 1), (1969, 7, 1, 12), (2025, 6, 15, 1)]
+)
+WINDOWS = ("1s", "1h", "1d", "7d", "30d")
+ZONES = (None, "UTC", "+02:00", "America/New_York")
+
+
+@dataclass(frozen=True)
+class Question:
+    """All that an engine is asked, and how the log is written down."""
+
+    log: tuple[Event, ...]
+    spec: CountSpec
+    as_of: AsOf | None
+    outcome: OutcomeSpec | None
+    names: tuple[str, ...] = NAMES[0]
+    arrival: bool = False
+    observed_until: int | None = None
+    unit: str = "us"
+    zone: str | None = None
+
+    @property
+    def schema(self) -> EventSchema:
+        customer, event, timestamp, value, _, arrived = self.names
+        return EventSchema(
+            customer_col=customer,
+            event_col=event,
+            timestamp_col=timestamp,
+            value_col=value,
+            arrival_col=arrived if self.arrival else None,
+        )
+
+    @property
+    def options(self) -> dict[str, object]:
+        if self.observed_until is None:
+            return {}
+        return {"observed_until": moment(self.observed_until)}
+
+
+def to_arrow(question: Question) -> pa.Table:
+    """Write the log down with the names, unit and zone of the question."""
+    customer, event, timestamp, value, other, arrived = question.names
+    log, time = question.log, pa.timestamp(question.unit, question.zone)
+
+    def times(moments: list[int | None]) -> pa.Array:
+        if question.unit == "us":
+            return pa.array(moments, time)
+        # What lies below a microsecond must not matter.
+        below = [(337 * k) % 1000 for k in range(len(moments))]
+        return pa.array(
+            [None if m is None else m * 1000 + b for m, b in zip(moments, below, strict=True)],
+            time,
+        )
+
+    ids = [e.customer for e in log]
+    if any(isinstance(i, UUID) for i in ids):
+        customers = pa.array([i if i is None else i.bytes for i in ids], pa.uuid())
+    else:
+        integer = any(isinstance(i, int) for i in ids)
+        customers = pa.array(ids, pa.int64() if integer else pa.string())
+    return pa.table(
+        {
+            customer: customers,
+            event: pa.array([e.kind for e in log], pa.string()),
+            timestamp: times([e.at for e in log]),
+            value: pa.array([e.values["value"] for e in log], pa.float64()),
+            other: pa.array([e.values[other] for e in log], pa.float64()),
+            arrived: times([e.arrived for e in log]),
+        }
+    )
+
+
+def rarely(none_of: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """A value, and once in a while a null."""
+    return st.integers(0, 11).flatmap(lambda n: st.none() if n == 11 else none_of)
+
+
+values = st.integers(-800, 800).map(lambda n: n / 8) | st.sampled_from([0.0, 2.0**40, -(2.0**40)])
+
+
+@st.composite
+def terms(draw: st.DrawFn, kinds: list[str], other: str) -> Term:
+    measure = draw(st.sampled_from(["count", "sum", "active_days"]))
+    decays = measure != "active_days" and draw(st.booleans())
+    return Term(
+        event=draw(st.sampled_from([*kinds, "never seen"])),
+        measure=measure,
+        property=draw(st.sampled_from([None, other])) if measure == "sum" else None,
+        window=draw(st.sampled_from(WINDOWS)),
+        half_life=draw(st.sampled_from(["1s", "1h", "3d", "30d"])) if decays else None,
+        cap=draw(st.sampled_from([None, 1.0, 2.5])),
+        transform=draw(st.sampled_from(["identity", "log1p", "sqrt"])),
+    )
+
+
+@st.composite
+def outcomes(draw: st.DrawFn, kinds: list[str]) -> OutcomeSpec:
+    what = st.sampled_from([kinds[0], kinds[0], *kinds, "*", "?*", "l*"])
+    common = {
+        "horizon": draw(st.sampled_from(["1s", "1d", "7d"])),
+        "gap": draw(st.sampled_from(["0d", "1s", "1d"])),
+    }
+    if draw(st.booleans()):
+        task = draw(st.sampled_from(["conversion", "upsell", "churn"]))
+        return OutcomeSpec(task=task, event=draw(what), repeatable=draw(st.booleans()), **common)
+    within = draw(st.sampled_from(["1s", "1d", "30d"]))
+    return OutcomeSpec(task="churn", silence_of=draw(what), active_within=within, **common)
+
+
+@st.composite
+def questions(draw: st.DrawFn, *, with_outcome: bool, dated: bool = False) -> Question:
+    """A log and a question about it; `dated` ones have dates as their as_of."""
+    names = draw(st.sampled_from(NAMES))
+    other = names[4]
+    ids = draw(st.sampled_from([TEXT_IDS, INT_IDS, UUID_IDS]))
+    customers = draw(st.lists(st.sampled_from(ids), min_size=1, max_size=4, unique=True))
+    kinds = draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=4, unique=True))
+    base = draw(st.sampled_from(BASES))
+    steps = draw(st.lists(st.sampled_from([0, 1, HOUR, DAY, 7 * DAY]), min_size=1, max_size=3))
+    moments = [base + step for step in steps]
+    # Times lie on the edges of windows, horizons and days, one microsecond beside, or anywhere.
+    edges = [sign * Duration(w).us for w in (*WINDOWS, "0s", "8d", "60d") for sign in (-1, 1)]
+    times = st.builds(
+        lambda m, edge, beside: m + edge + beside,
+        st.sampled_from(moments),
+        st.sampled_from(edges) | st.integers(-40 * DAY, 40 * DAY),
+        st.sampled_from([-1, 0, 1]),
+    )
+    # An event arrives some time after it happened, or close to an as_of.
+    lags = rarely(st.sampled_from([0, 0, 1, HOUR, 7 * DAY, -DAY]))
+    beside_as_of = st.builds(int.__add__, st.sampled_from(moments), st.sampled_from([-1, 0, 0, 1]))
+    event = st.builds(
+        lambda customer, kind, at, arrived, lag, value, another: Event(
+            customer,
+            kind,
+            at,
+            arrived if arrived is not None or None in (at, lag) else at + lag,
+            {"value": value, other: another},
+        ),
+        rarely(st.sampled_from(customers)),
+        rarely(st.sampled_from(kinds)),
+        rarely(times),
+        st.none() | st.none() | beside_as_of,
+        lags,
+        rarely(values),
+        rarely(values),
+    )
+    log = draw(st.lists(event, min_size=draw(st.sampled_from([0, 15])), max_size=30))
+    log += [e for e in log if draw(st.integers(0, 9)) == 0]  # exact duplicates
+    # Somebody appears just around an as_of, and is known then or not.
+    newcomer = next(i for i in ids if i not in customers)
+    for at in draw(st.lists(beside_as_of, max_size=2)):
+        blank = {"value": None, other: 1.0}
+        log.append(Event(newcomer, kinds[-1], at, at + draw(st.integers(-1, 1)), blank))
+    # Mostly, the log begins before as_of and goes on until outcomes are known.
+    early, late = base - 40 * DAY, base + 40 * DAY + draw(st.integers(-1, 1))
+    for at, kind in ((early, kinds[-1]), (late, kinds[0])):
+        if draw(st.integers(0, 9)):
+            log.append(Event(customers[0], kind, at, at, {"value": None, other: None}))
+    anchor = AsOfAnchor(
+        Duration(draw(st.sampled_from(["0d", "1s", "1h", "7d"]))),
+        draw(st.sampled_from([kinds[0], *kinds])),
+    )
+    dates = parse_as_of([moment(m) for m in moments])
+    as_of = st.sampled_from([dates, dates, dates, anchor] + [None] * (not with_outcome))
+    outcome = draw(outcomes(kinds)) if with_outcome else None
+    return Question(
+        log=tuple(log),
+        spec=CountSpec(terms=tuple(draw(st.lists(terms(kinds, other), min_size=1, max_size=6)))),
+        as_of=dates if dated else draw(as_of),
+        outcome=outcome,
+        names=names,
+        arrival=draw(st.booleans()),
+        observed_until=draw(st.sampled_from([None, None, base + 8 * DAY, base + 50 * DAY])),
+        unit=draw(st.sampled_from(["us", "ns"])),
+        zone=draw(st.sampled_from(ZONES)),
+    )
+
+
+def with_log(question: Question, log: list[Event]) -> Question:
+    return replace(question, log=tuple(log))

@@ -1,0 +1,217 @@
+"""A slow and obvious answer to the question that engines answer fast.
+
+Loops over customers, moments and events, with Python integers for time; nothing here is shared
+with an engine except the values that a person writes (`CountSpec`, `AsOf`, `OutcomeSpec`).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from ces_ml.spec import AsOfAnchor, CountSpec, OutcomeSpec, Term
+from ces_ml.spec.as_of import AsOf, to_us
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = 1_000_000
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of a log; times are UTC microseconds, None is a null."""
+
+    customer: object
+    kind: str | None
+    at: int | None
+    arrived: int | None = None
+    values: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass
+class Answer:
+    keys: list[tuple[str, int]]  # (customer as text, as_of), in the order of (as_of, customer)
+    X: list[list[float]]
+    size: list[list[float]]  # sums of absolute values: what a rounding error is relative to
+    y: list[int] | None
+    report: dict[str, int]
+
+
+class Refused(Exception):  # noqa: N818
+    """The question has no answer; the text is part of the engine's message."""
+
+
+def moment(us: int) -> datetime:
+    return EPOCH + timedelta(microseconds=us)
+
+
+def utc_day(us: int) -> date:
+    return moment(us).date()
+
+
+def answer(
+    log: Sequence[Event],
+    spec: CountSpec,
+    as_of: AsOf | None,
+    outcome: OutcomeSpec | None = None,
+    *,
+    arrival: bool = False,
+    observed_until: int | None = None,
+) -> Answer:
+    """Count, and judge outcomes, by looking at every event of every row."""
+    report = {
+        "rows_read": len(log),
+        "null_customer": sum(e.customer is None for e in log),
+        "null_event_type": sum(e.kind is None for e in log),
+        "null_timestamp": sum(e.at is None for e in log),
+    }
+    events = [e for e in log if None not in (e.customer, e.kind, e.at)]
+    if not events:
+        raise Refused("holds no events that can be counted")
+    if arrival:
+        report["null_arrival"] = sum(e.arrived is None for e in events)
+    counted = {t.event for t in spec.terms}
+    uncounted = [e for e in events if e.kind not in counted]
+    report["event_types_not_counted"] = len({e.kind for e in uncounted})
+    report["events_not_counted"] = len(uncounted)
+
+    end = max(e.at for e in events) if observed_until is None else observed_until
+    candidates = find_candidates(events, spec, as_of, outcome, arrival, end)
+    if not candidates:
+        raise Refused("nobody is in the sample")
+    y: list[int] | None = None
+    if outcome is not None:
+        candidates, y = judge(events, candidates, outcome, arrival, end, report)
+    report["rows"] = len(candidates)
+
+    X, size = [], []
+    for customer, T in candidates:
+        cells = [measure(seen(events, customer, T, arrival), term, T) for term in spec.terms]
+        X.append([c[0] for c in cells])
+        size.append([c[1] for c in cells])
+    return Answer([(str(c), T) for c, T in candidates], X, size, y, report)
+
+
+def seen(events: Sequence[Event], customer: object, T: int, arrival: bool) -> list[Event]:
+    """What is known about a customer at T: what happened, and had arrived, before it."""
+    return [
+        e
+        for e in events
+        if e.customer == customer
+        and e.at < T
+        and (not arrival or (e.arrived is not None and e.arrived < T))
+    ]
+
+
+def measure(known: Sequence[Event], term: Term, T: int) -> tuple[float, float]:
+    """The term of one row before cap and transform, and the sum of absolute values."""
+    inside = [e for e in known if e.kind == term.event and e.at >= T - term.window.us]
+    if term.measure == "active_days":
+        days = len({utc_day(e.at) for e in inside})
+        return float(days), 0.0
+    parts = []
+    for e in inside:
+        weight = 1.0
+        if term.half_life is not None:
+            weight = 2.0 ** (-(T - e.at) / term.half_life.us)
+        value = 1.0
+        if term.measure == "sum":
+            value = e.values[term.property or "value"] or 0.0  # null counts as 0
+        parts.append(value * weight)
+    return math.fsum(parts), math.fsum(map(abs, parts))
+
+
+def find_candidates(
+    events: Sequence[Event],
+    spec: CountSpec,
+    as_of: AsOf | None,
+    outcome: OutcomeSpec | None,
+    arrival: bool,
+    end: int,
+) -> list[tuple[object, int]]:
+    """Everyone who is known before their moment, ordered by moment and customer as text."""
+    first, last = min(e.at for e in events), max(e.at for e in events)
+    end = max(last, end)
+    customers = {e.customer for e in events}
+    pairs: list[tuple[object, int]] = []
+    if isinstance(as_of, AsOfAnchor):
+        if as_of.event not in {e.kind for e in events}:
+            raise Refused("the anchor event of as_of never occurs")
+        for customer in customers:
+            times = [e.at for e in events if e.customer == customer and e.kind == as_of.event]
+            if times and min(times) + as_of.after.us <= end + SECOND:
+                pairs.append((customer, min(times) + as_of.after.us))
+    else:
+        moments = [(last // SECOND + 1) * SECOND]
+        if as_of is not None:
+            moments = [to_us(m) for m in as_of.moments]
+        longest = 0 if outcome else max(t.window.us for t in spec.terms)
+        outside = [T for T in moments if not first < T <= end + longest + 1]
+        if len(outside) == len(moments) or (outside and outcome is None):
+            raise Refused("as_of lies outside the log")
+        pairs = [(customer, T) for customer in customers for T in moments]
+    pairs = [(c, T) for c, T in pairs if seen(events, c, T, arrival)]
+    return sorted(pairs, key=lambda pair: (pair[1], str(pair[0])))
+
+
+def judge(
+    events: Sequence[Event],
+    candidates: Sequence[tuple[object, int]],
+    outcome: OutcomeSpec,
+    arrival: bool,
+    end: int,
+    report: dict[str, int],
+) -> tuple[list[tuple[object, int]], list[int]]:
+    """Leave out who can't be judged, with the reason, and say how it went for the others."""
+    own = resolve(outcome.event or outcome.silence_of, {e.kind for e in events})
+    reasons = ["censored"]
+    if outcome.silence_of:
+        reasons.append("not_active")
+    elif not outcome.repeatable:
+        reasons += ["already_happened", "happened_in_gap"]
+    report["candidates"] = len(candidates)
+    report.update({f"left_out_{r}": 0 for r in reasons})
+
+    kept, y = [], []
+    for customer, T in candidates:
+        mine = [e for e in events if e.customer == customer and e.kind in own]
+        start, stop = T + outcome.gap.us, T + outcome.gap.us + outcome.horizon.us
+        reason = None
+        if stop > end:
+            reason = "censored"
+        elif outcome.silence_of:
+            since = T - outcome.active_within.us
+            active = [
+                e for e in seen(events, customer, T, arrival) if e.kind in own and e.at >= since
+            ]
+            reason = None if active else "not_active"
+        elif not outcome.repeatable:
+            if any(e.at < T for e in mine):
+                reason = "already_happened"
+            elif any(T <= e.at < start for e in mine):
+                reason = "happened_in_gap"
+        if reason is not None:
+            report[f"left_out_{reason}"] += 1
+            continue
+        happened = any(start <= e.at < stop for e in mine)
+        cancelled = outcome.task == "churn" and bool(outcome.event)
+        kept.append((customer, T))
+        y.append(int(happened != cancelled))
+    if report["left_out_censored"] == len(candidates):
+        raise Refused("no outcome is known yet")
+    if not kept:
+        raise Refused("nobody is left in the sample")
+    return kept, y
+
+
+def resolve(patterns: Sequence[str], kinds: set[str]) -> set[str]:
+    """Event types meant by names and globs; a name that the log holds is only itself."""
+    found: set[str] = set()
+    for pattern in patterns:
+        matching = {pattern} & kinds or {k for k in kinds if fnmatch.fnmatchcase(k, pattern)}
+        if not matching:
+            raise Refused("no event type in the log matches")
+        found |= matching
+    return found
