@@ -28,7 +28,14 @@ from ces_ml.spec.counts import CountSpec, match_events
 from ces_ml.spec.duration import DAY_US, SECOND_US
 from ces_ml.spec.outcome import OutcomeSpec
 from ces_ml.sql.counting import CountPlan, count_sql
-from ces_ml.sql.population import anchored_sql, dated_sql, first_known_sql, outcome_sql
+from ces_ml.sql.population import (
+    anchored_sql,
+    dated_sql,
+    first_known_sql,
+    good_outcome,
+    outcome_sql,
+    reasons_to_leave_out,
+)
 from ces_ml.sql.quoting import literal
 
 __all__ = ["DuckDBEngine"]
@@ -265,15 +272,9 @@ class DuckDBEngine:
         self._register("oe", event_type=pa.array(own, pa.string()))
         self._make("TABLE", "oc", outcome_sql(outcome, arrival=arrival))
         end = profile.last_us if self._observed_us is None else self._observed_us
-        censored = f"as_of_us + {outcome.reach} > {end}"
         report["candidates"] = total
-        reasons: list[tuple[str, str]] = [("censored", censored)]
-        if outcome.silence_of:
-            reasons.append(("not_active", "n_active = 0"))
-        elif not outcome.repeatable:
-            reasons += [("already_happened", "n_before > 0"), ("happened_in_gap", "n_gap > 0")]
         passed = "TRUE"
-        for reason, condition in reasons:
+        for reason, condition in reasons_to_leave_out(outcome, end):
             left = f"SELECT COUNT(*) FROM oc WHERE {passed} AND {condition}"
             report[f"left_out_{reason}"] = self._number(left)
             passed += f" AND NOT ({condition})"
@@ -285,12 +286,11 @@ class DuckDBEngine:
                 allowed=f"as_of up to {latest} (gap {outcome.gap}, horizon {outcome.horizon})",
                 hint="choose an earlier as_of or a shorter horizon",
             )
-        happened = "n_window = 0" if outcome.task == "churn" and outcome.event else "n_window > 0"
         self._make(
             "TABLE",
             "cu",
             f"SELECT {order}, customer_id, as_of_us, "
-            f"CAST({happened} AS TINYINT) AS y FROM oc WHERE {passed}",
+            f"CAST({good_outcome(outcome)} AS TINYINT) AS y FROM oc WHERE {passed}",
         )
         if self._number("SELECT COUNT(*) FROM cu") == 0:
             left_out = {k: v for k, v in report.items() if k.startswith("left_out_")}

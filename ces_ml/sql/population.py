@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from ces_ml.spec.outcome import OutcomeSpec
 
-__all__ = ["anchored_sql", "dated_sql", "first_known_sql", "outcome_sql"]
+__all__ = [
+    "anchored_sql",
+    "dated_sql",
+    "first_known_sql",
+    "good_outcome",
+    "outcome_sql",
+    "reasons_to_leave_out",
+]
 
 
 def first_known_sql(*, arrival: bool) -> str:
@@ -78,3 +85,23 @@ LEFT JOIN (
   SELECT ev.* FROM ev JOIN oe ON ev.event_type = oe.event_type
 ) e ON e.customer_id = c.customer_id
 GROUP BY c.customer_id, c.as_of_us"""
+
+
+def reasons_to_leave_out(outcome: OutcomeSpec, end_us: int) -> list[tuple[str, str]]:
+    """Return why rows of `outcome_sql` leave the sample: (reason, SQL condition).
+
+    The reasons are taken in this order, so that each row counts for one. `end_us` is the end of
+    the log's observation.
+    """
+    reasons = [("censored", f"as_of_us + {outcome.reach} > {end_us}")]
+    if outcome.silence_of:
+        return [*reasons, ("not_active", "n_active = 0")]
+    if outcome.repeatable:
+        return reasons
+    return [*reasons, ("already_happened", "n_before > 0"), ("happened_in_gap", "n_gap > 0")]
+
+
+def good_outcome(outcome: OutcomeSpec) -> str:
+    """Return the SQL condition over `outcome_sql` for ``y = 1``, the good outcome."""
+    cancelled = outcome.task == "churn" and bool(outcome.event)
+    return "n_window = 0" if cancelled else "n_window > 0"
