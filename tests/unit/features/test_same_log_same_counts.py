@@ -85,7 +85,8 @@ FRAMES: dict[str, Callable[[pd.DataFrame], Any]] = {
     "pandas of categories": lambda f: f.astype({"event_type": "category"}),
     "pandas of nanoseconds": lambda f: f.astype({"timestamp": "datetime64[ns]"}),
     "pandas in UTC": lambda f: f.assign(timestamp=f["timestamp"].dt.tz_localize("UTC")),
-    "pandas of Arrow types": lambda f: f.convert_dtypes(dtype_backend="pyarrow"),
+    # The copy: before 3.1.1, pandas turns missing times of the original into 1970 here.
+    "pandas of Arrow types": lambda f: f.copy().convert_dtypes(dtype_backend="pyarrow"),
     "polars": pl.from_pandas,
     "polars, lazy": lambda f: pl.from_pandas(f).lazy(),
     "polars of categories": lambda f: pl.from_pandas(f).with_columns(
