@@ -6,9 +6,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+try:
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+except ImportError:
+    sys.exit("The notebooks need the development tools: run `make notebooks`.")
 
 
 def main() -> int:

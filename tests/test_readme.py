@@ -9,6 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from ces_ml.cli.main import app
+from ces_ml.spec import CountRule
 from ces_ml.training import TrainingConfig
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -39,10 +40,19 @@ def test_the_python_example_runs_and_is_short(
     assert len(names["scores"]) == 5000
 
 
-def test_the_yaml_example_is_a_valid_configuration() -> None:
-    (example,) = blocks("yaml")
-    config = TrainingConfig.from_yaml(example)
-    assert yaml.safe_load(example)["name"] == config.name
+def test_the_yaml_examples_are_valid_configurations() -> None:
+    for example in blocks("yaml"):
+        config = TrainingConfig.from_yaml(example)
+        assert yaml.safe_load(example)["name"] == config.name
+
+
+def test_the_reference_of_configurations_names_every_key() -> None:
+    reference = yaml.safe_load(blocks("yaml")[-1])
+    config = TrainingConfig.parse(reference)
+    assert set(reference) == set(TrainingConfig.model_fields)
+    for section in ("events", "outcome", "model", "split", "score", "tracking"):
+        assert set(reference[section]) == set(type(getattr(config, section)).model_fields)
+    assert set(reference["counts"][0]) == set(CountRule.model_fields)
 
 
 @pytest.mark.slow

@@ -151,6 +151,8 @@ def train(
 
     if len(configs) > 1 and (output or register):
         raise typer.BadParameter("--output and --register take one CONFIG")
+    if register and not track:
+        raise typer.BadParameter("--register needs tracking: leave out --no-track")
     read = [TrainingConfig.from_file(path) for path in configs]
     if len(read) == 1:
         with _progress(4) as progress:
@@ -160,20 +162,27 @@ def train(
             progress(f"training {len(read)} weight sets")
             results = train_many(read, n_jobs=jobs)
     for result in results:
-        print_result(out, result)
-        if output:
-            out.print(f"weights written to {export(result.weight_set, output)}", soft_wrap=True)
-        if not track:
-            continue
+        # Everything is kept before anything is printed: the reader of the output may go away.
+        written = export(result.weight_set, output) if output else None
         place = result.config.tracking
-        tracker = Tracker(store or place.store, experiment or place.experiment)
-        info = record(result, tracker, register_as=register)
-        at = f" --store {shlex.quote(tracker.store)}" if store or place.store else ""
+        info = None
+        if track:
+            tracker = Tracker(store or place.store, experiment or place.experiment)
+            info = record(result, tracker, register_as=register)
+        print_result(out, result)
+        if written:
+            out.print(f"weights written to {written}", soft_wrap=True)
+        if info is None:
+            continue
+        if info.model_name:
+            out.print(f"registered as version {info.model_version} of {info.model_name}")
+        at = f" --store {shlex.quote(store or place.store or '')}" if store or place.store else ""
+        name = f" --name {shlex.quote(register)}" if register else ""
         print_next(
             out,
             [
                 ("look at the run", f"ces-ml ui{at}" if not info.url else info.url),
-                ("promote it", f"ces-ml promote {info.run_id}{at}"),
+                ("promote it", f"ces-ml promote {info.run_id}{name}{at}"),
                 ("score customers", f"ces-ml score {info.run_id} EVENTS -o scores.parquet{at}"),
             ],
         )
@@ -185,7 +194,7 @@ def train(
 )
 @_reported
 def promote(
-    run: Annotated[str, typer.Argument(help="Id of the MLflow run.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the MLflow run.")],
     name: Annotated[
         str | None,
         typer.Option(help="Registered model.", show_default="the name of the weight set"),
@@ -221,9 +230,15 @@ def promote(
 @_reported
 def score(
     weights: Annotated[
-        str, typer.Argument(help="A weight-set file, models:/NAME@ALIAS, or a run id.")
+        str,
+        typer.Argument(
+            metavar="WEIGHTS", help="A weight-set file, models:/NAME@ALIAS, or a run id."
+        ),
     ],
-    events: Annotated[str, typer.Argument(help="Parquet, CSV or TSV file, glob, or folder.")],
+    events: Annotated[
+        str,
+        typer.Argument(metavar="EVENTS", help="Parquet, CSV or TSV file, glob, or folder."),
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where to write: .parquet or .csv.")
     ],
@@ -258,7 +273,10 @@ def score(
 @_reported
 def export(
     weights: Annotated[
-        str, typer.Argument(help="A weight-set file, models:/NAME@ALIAS, or a run id.")
+        str,
+        typer.Argument(
+            metavar="WEIGHTS", help="A weight-set file, models:/NAME@ALIAS, or a run id."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write.")],
     format: Annotated[str, typer.Option(help="Format of the export: json.")] = "json",

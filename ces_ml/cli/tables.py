@@ -85,7 +85,7 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
     held = [t for t in terms if t.weight != 0]
     table = Table(title="weights (change of the log-odds per unit of g(n))", title_justify="left")
     for column, justify in (("term", "left"), ("weight", "right"), ("", "left"), ("g(n)", "left")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+        table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
     largest = max((abs(t.weight) for t in held), default=1.0)
     for term in held:
         bar = "█" * max(1, round(20 * abs(term.weight) / largest))

@@ -128,7 +128,8 @@ class CountRule(SpecModel):
     Parameters
     ----------
     events : str or sequence of str, default="*"
-        Event types or glob patterns. A name that the log holds is never read as a pattern.
+        Event types or glob patterns. A name that the log holds is not read as a pattern; ``"*"``
+        always means every event type (an event type of that name alone is ``"[*]"``).
     exclude : str or sequence of str, optional
         Event types or patterns that this rule leaves out.
     measure, property, window, half_life, cap, transform
@@ -171,7 +172,7 @@ def match_events(
     """
     held, found = set(known), set()
     for pattern in patterns:
-        if pattern in held:
+        if pattern in held and pattern != "*":
             found.add(pattern)
             continue
         glob = re.compile(fnmatch.translate(pattern))

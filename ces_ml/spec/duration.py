@@ -25,6 +25,18 @@ UNITS = {
 }
 #: Longest duration, in days: far past any log, and its microseconds still fit 64 bits.
 MOST_DAYS = 1_000_000
+#: Longer words for the units.
+_ALIASES = {
+    word: unit
+    for unit, words in {
+        "s": "sec second seconds",
+        "min": "mins minute minutes",
+        "h": "hour hours",
+        "d": "day days",
+        "w": "week weeks",
+    }.items()
+    for word in words.split()
+}
 _FORM = re.compile(r"\s*(\d{1,11})\s*([A-Za-z]+)\s*")
 _NO_FIXED_LENGTH = {"m", "mo", "month", "months", "y", "year", "years", "q"}
 
@@ -103,6 +115,7 @@ def _microseconds(value: object) -> int:
     if match is None:
         raise _refusal(value)
     unit = match[2] if match[2] in UNITS else match[2].lower()
+    unit = _ALIASES.get(unit, unit)
     if unit not in UNITS:
         raise _refusal(value, months=unit in _NO_FIXED_LENGTH)
     return _bounded(int(match[1]) * UNITS[unit], value)

@@ -61,7 +61,7 @@ def load_weight_set(
             raise _not_a_reference(text)
         return WeightSet.load(text)
     _check_form(text)
-    return load_from_store(open_store(store), text)
+    return load_from_store(open_store(store, make=False), text)
 
 
 def load_from_store(store: Store, ref: str) -> WeightSet:

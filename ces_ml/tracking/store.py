@@ -142,13 +142,15 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///").partition("?")[0])
 
 
-def open_store(store: str | os.PathLike[str] | None = None) -> Store:
+def open_store(store: str | os.PathLike[str] | None = None, *, make: bool = True) -> Store:
     """Open a store; an SQLite store is made if its file is not there.
 
     Parameters
     ----------
     store : str or path-like, optional
         As in `resolve_store`.
+    make : bool, default=True
+        Whether to make what is not there. Reading from a store that is not there is refused.
 
     Raises
     ------
@@ -159,6 +161,13 @@ def open_store(store: str | os.PathLike[str] | None = None) -> Store:
     db = sqlite_path(uri)
     if db is not None:
         _check_place(db)
+        if not make and not db.exists():
+            raise TrackingError(
+                "there is no tracking store",
+                got=show(str(db), 200),
+                allowed="the file of a store that holds runs",
+                hint="check --store, or train first",
+            )
     mlflow = mlflow_part()
     patience = _short_patience() if uri.startswith("http") else nullcontext()
     with explaining(uri, "be opened"), _alone(db), patience:

@@ -101,7 +101,7 @@ def start_ui(
     """
     command = ui_command(store, port, host)
     _check_port(host, port)
-    open_store(store)
+    open_store(store, make=False)
     with _interrupted_by_sigterm():
         server = subprocess.Popen(  # noqa: S603  - our own interpreter, arguments as a list
             command, env=ui_environment(), start_new_session=True

@@ -164,7 +164,7 @@ class TrainingConfig(SpecModel):
     """
 
     error_class = ConfigError
-    name: str = Field(min_length=1, max_length=200, pattern=r"^[^/:\x00-\x1f]+$")
+    name: str
     events: EventsConfig = EventsConfig()
     outcome: OutcomeSpec
     as_of: tuple[str, ...]
@@ -174,6 +174,18 @@ class TrainingConfig(SpecModel):
     score: ScoreConfig = ScoreConfig()
     tracking: TrackingConfig = TrackingConfig()
     seed: int = Field(default=0, ge=0)
+
+    @field_validator("name")
+    @classmethod
+    def _registrable(cls, name: str) -> str:
+        if not 0 < len(name) <= 200 or not name.isprintable() or set(name) & set("/:"):
+            raise ConfigError(
+                "the weight set can't have this name",
+                got=show(name),
+                allowed="1 to 200 printable characters without / and :",
+                hint="choose another name; a registered model may be called so",
+            )
+        return name
 
     @field_validator("as_of", mode="before")
     @classmethod

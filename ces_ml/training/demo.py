@@ -57,6 +57,7 @@ def run_demo(
     ----------
     folder : path-like
         Where events, configurations, the MLflow store, scores and weights are written.
+        Configurations that are there already are used as they are.
     progress : callable, optional
         Called with the name of each stage as it begins.
 
@@ -80,8 +81,10 @@ def run_demo(
     tracker = Tracker(f"sqlite:///{home / 'mlflow.db'}", "ces-ml-demo")
     done = []
     for name in DEMO_SCORES:
-        text = files("ces_ml.training.demo_configs").joinpath(f"{name}.yaml").read_text("utf-8")
-        config_path = write_text(home / f"{name}.yaml", text)
+        config_path = home / f"{name}.yaml"
+        if not config_path.exists():  # an edited one stays, and is used
+            packaged = files("ces_ml.training.demo_configs").joinpath(f"{name}.yaml")
+            write_text(config_path, packaged.read_text("utf-8"))
         config = TrainingConfig.from_file(config_path)
         result = train(config, progress=_prefixed(progress, name))
         progress(f"{name}: tracking in MLflow and promoting")

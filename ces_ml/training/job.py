@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,7 +13,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from ces_ml.errors import ConfigError, EventLogError
+from ces_ml.errors import CesWarning, ConfigError, EventLogError
 from ces_ml.evaluation import (
     TimeSplit,
     baseline_scores,
@@ -109,6 +110,8 @@ def train(
 
     Warns
     -----
+    CesWarning
+        If most rows are left out because the outcome had happened before.
     ConvergenceWarning
         If the optimum was not reached.
 
@@ -196,6 +199,14 @@ def count_for_training(config: TrainingConfig, events: Any = None) -> tuple[Coun
         own = match_events(config.outcome.kept_out, known)
         spec = CountSpec.from_rules(config.counts, known, exclude=own)
         table = engine.table(spec, parse_as_of(config.as_of_rule), config.outcome)
+    happened, rows = table.report.get("left_out_already_happened", 0), len(table)
+    if happened > rows:
+        warnings.warn(
+            f"{happened:,} rows are left out because the outcome had happened before, more than "
+            f"the {rows:,} that stay: if it can happen again, set `repeatable: true` in outcome",
+            CesWarning,
+            stacklevel=3,
+        )
     positives = int(table.outcomes.sum())
     if positives in (0, len(table)):
         raise EventLogError(

@@ -281,8 +281,8 @@ class WeightSet(SpecModel):
         if stated != weight_set.fingerprint:
             raise WeightSetError(
                 f"the weight set in {show(source)} was changed after it was written",
-                got=f"fingerprint {show(stated)}",
-                allowed=weight_set.fingerprint,
+                got=f"content with fingerprint {weight_set.fingerprint}",
+                allowed=f"content with the fingerprint that the file states, {show(stated)}",
                 hint="take the original file, or make the change in Python and save it anew",
             )
         weight_set.verify()

@@ -94,3 +94,13 @@ def test_what_happens_in_the_test_period_does_not_reach_the_weights(tmp_path) ->
         other = train(d.result.config, pd.concat([early, mixed_up]))
         assert other.weight_set.weights == d.result.weight_set.weights
         assert other.metrics != d.result.metrics  # the change was seen where it may be seen
+
+
+@pytest.mark.slow
+def test_the_demonstration_keeps_a_configuration_that_was_edited(tmp_path) -> None:
+    run_demo(tmp_path)
+    file = tmp_path / "churn.yaml"
+    file.write_text(file.read_text().replace("horizon: 28d", "horizon: 14d"))
+    again = run_demo(tmp_path)
+    assert again[1].result.config.outcome.horizon == "14d"
+    assert again[1].version == "2"

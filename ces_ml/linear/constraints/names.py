@@ -103,9 +103,9 @@ class FeatureNames:
     def match(self, name: str, rule: str, *, exact: bool) -> list[int]:
         """Return the indices that `name` means: the feature so called, or those its glob matches.
 
-        An exact name wins over its reading as a glob.
+        An exact name wins over its reading as a glob; a bare ``*`` always means every feature.
         """
-        if name in self.index:
+        if name in self.index and (exact or name != "*"):
             return [self.index[name]]
         if exact or not has_wildcard(name):
             raise self._nothing(name, rule, "no feature has this name")

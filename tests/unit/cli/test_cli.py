@@ -204,6 +204,36 @@ def test_hostile_event_names_do_not_reach_the_terminal_raw(home: Path, events) -
     assert r"\x1b[31mlogin\n" in done.output
 
 
+def test_the_hint_to_promote_names_the_model_that_was_registered(home: Path) -> None:
+    done = call("train", "conversion.yaml", "--register", "other name")
+    assert "registered as version 1 of other name" in done.output
+    assert "--name 'other name'" in done.output
+
+
+def test_registering_without_tracking_is_refused(home: Path) -> None:
+    done = call("train", "conversion.yaml", "--no-track", "--register", "x")
+    assert done.exit_code == 2
+    assert "--register needs tracking" in done.stderr
+
+
+def test_reading_from_a_store_that_is_not_there_makes_none(home: Path) -> None:
+    for words in (["score", "models:/a@champion", "events.parquet", "-o", "s.csv"], ["ui"]):
+        done = call(*words, "--store", "nope.db")
+        assert done.exit_code == 2
+        assert "there is no tracking store" in done.stderr
+    assert not (home / "nope.db").exists()
+
+
+def test_names_of_usual_length_are_shown_whole(home: Path) -> None:
+    long = "support_ticket_" + "x" * 25
+    (home / "conversion.yaml").write_text(CONFIG.replace("support_ticket", long))
+    frame = pd.read_parquet("events.parquet")
+    frame.replace({"event_type": {"support_ticket": long}}).to_parquet("events.parquet")
+    done = call("train", "conversion.yaml", "--no-track")
+    assert done.exit_code == 0, done.output
+    assert "…" not in done.output
+
+
 def test_a_defect_is_reported_in_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: object, **kwargs: object) -> None:
         raise KeyError("inside")

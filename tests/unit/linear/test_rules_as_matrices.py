@@ -163,3 +163,8 @@ def test_any_set_of_orders_holds_or_has_an_irreducible_conflict(orders, fixed):
             compile_constraints(kept, list("abcd"))
         for i in range(len(kept)):
             compile_constraints(kept[:i] + kept[i + 1 :], list("abcd"))
+
+
+def test_a_bare_star_means_every_feature_even_where_one_is_called_so() -> None:
+    assert compile_constraints("* >= 0", ["*", "a"]).lower.tolist() == [0.0, 0.0]
+    assert compile_constraints('"*" >= 0', ["*", "a"]).lower.tolist() == [0.0, -np.inf]

@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ces_ml.errors import ConfigError, ConstraintError, EventLogError, SpecError
+from ces_ml.errors import (
+    CesWarning,
+    ConfigError,
+    ConstraintError,
+    EventLogError,
+    SpecError,
+)
 from ces_ml.tracking import Tracker
 from ces_ml.training import TrainingConfig, TrainingResult, record, train, train_many
 from ces_ml.training.job import count_for_training
@@ -198,3 +204,13 @@ def test_the_weight_set_is_plain_json(result: TrainingResult) -> None:
     body = json.loads(result.weight_set.to_json())
     assert body["schema_version"] == 1
     assert {t["event"] for t in body["terms"]} >= {"login", "demo_booked"}
+
+
+def test_a_sample_that_lost_most_rows_to_earlier_outcomes_is_pointed_out(
+    config: TrainingConfig, log: pd.DataFrame
+) -> None:
+    outcome = {"task": "conversion", "event": "login", "horizon": "14d"}
+    common = changed(config, outcome=outcome, as_of="every 14d from 2025-02-01 to 2025-05-01")
+    common = changed(common, counts=[{"events": "page_view", "window": "28d"}], model={})
+    with pytest.warns(CesWarning, match=r"rows are left out because.*`repeatable: true`"):
+        count_for_training(common, log)

@@ -149,7 +149,8 @@ def test_an_event_that_never_occurs_is_answered_with_the_nearest() -> None:
 
 
 def test_hostile_names_match_themselves(hostile: str) -> None:
-    assert match_events([hostile], [hostile, "other"]) == [hostile]
+    written = "[*]" if hostile == "*" else hostile  # a bare star means every event type
+    assert match_events([written], [hostile, "other"]) == [hostile]
 
 
 def test_rules_make_terms_in_sorted_order_with_their_options() -> None:
@@ -214,3 +215,9 @@ def test_rules_that_count_the_same_event_alike_are_refused() -> None:
     assert CountSpec.from_rules(other, ["login", "purchase"]).names == (
         "login 7d", "purchase", "login 28d",
     )  # fmt: skip
+
+
+def test_a_star_means_every_event_type_even_where_one_is_called_so() -> None:
+    held = ["*", "login"]
+    assert match_events(["*"], held) == ["*", "login"]
+    assert match_events(["[*]"], held) == ["*"]
