@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: demo test test-fast check lint types layers notebooks bench format clean
+.PHONY: demo test check lint types layers notebooks install-check bench format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ces-ml demo
@@ -34,6 +34,14 @@ layers: $(VENV)/.dev
 
 notebooks: $(VENV)/.dev
 	$(BIN)/python notebooks/run.py
+
+# A plain `pip install .`, without extras, in an environment of its own.
+install-check:
+	rm -rf $(VENV)-plain
+	$(PYTHON) -m venv $(VENV)-plain
+	$(VENV)-plain/bin/pip install --quiet .
+	$(VENV)-plain/bin/python tests/installed/check.py
+	rm -rf $(VENV)-plain
 
 bench: $(VENV)/.dev
 	@for script in experiments/benchmarks/*/run.py; do echo "$$script"; $(BIN)/python "$$script"; done
