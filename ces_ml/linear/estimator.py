@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
@@ -17,13 +17,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ces_ml.errors import InfeasibleConstraintsError, SpecError, show
+from ces_ml.errors import InfeasibleConstraintsError, SpecError, did_you_mean, show
 from ces_ml.linear.constraints import LinearConstraints, compile_constraints
 from ces_ml.linear.constraints.compiled import ConstraintsLike
 from ces_ml.linear.kernels import RowBlocks, distant_columns
 from ces_ml.linear.losses import LogisticLoss
-from ces_ml.linear.penalties import Ridge
-from ces_ml.linear.solver import SolverResult, solve
+from ces_ml.linear.penalties import ElasticNet, Penalties, Penalty, Prior
+from ces_ml.linear.solver import SampledObjective, SolverResult, solve, warm_start
 
 __all__ = ["ConstrainedLogisticRegression"]
 
@@ -38,24 +38,45 @@ class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ig
     .. math::
 
         \min_{w,\,c} \; \frac{1}{\sum_i s_i} \sum_i s_i \log\bigl(1 + e^{-(2y_i - 1)
-        (x_i^\top w + c)}\bigr) + \frac{\alpha}{2} \lVert w \rVert^2
-        \quad \text{subject to} \quad l \le w \le u, \; A w \le b,
+        (x_i^\top w + c)}\bigr)
+        + \alpha \Bigl(\rho \lVert w \rVert_1 + \frac{1 - \rho}{2} \lVert w \rVert^2\Bigr)
+        + \frac{\gamma}{2} \min_{t \ge 0} \sum_{j \in P} (w_j - t\, w^0_j)^2
 
-    with outcomes :math:`y_i \in \{0, 1\}` and sample weights :math:`s_i`, by Newton's method with
-    exact constrained steps, to a certified optimum. The intercept `c` is free and not penalised.
+    .. math::
+
+        \text{subject to} \quad l \le w \le u, \; A w \le b, \; A_= w = b_=,
+
+    with outcomes :math:`y_i \in \{0, 1\}`, sample weights :math:`s_i`, `l1_ratio` :math:`\rho`,
+    `prior` :math:`w^0` of the features :math:`P` that it names and `prior_strength`
+    :math:`\gamma`, by Newton's method with exact constrained steps, to a certified optimum. The
+    intercept `c` is free and not penalised.
 
     Parameters
     ----------
     alpha : float, default=1e-4
-        Strength of the ridge penalty, not negative, beside the *mean* loss: scikit-learn's ``C``
+        Strength of the elastic net, not negative, beside the *mean* loss: scikit-learn's ``C``
         is ``1 / (alpha * sum(sample_weight))``.
     constraints : None, str, Constraint, or sequence of str and Constraint, default=None
         Rules such as ``"login >= 0"``, ``"0 <= login <= 2"``, ``"support_call = -0.5"``,
-        ``"purchase >= 2 * page_view"``, ``"bronze <= silver <= gold"``. Features go by the column
-        names of a data frame, by `feature_names` of `fit`, or else by ``x0, x1, …``. Bounds may
-        use wildcards: ``"page_* >= 0"``.
+        ``"purchase >= 2 * page_view"``, ``"bronze <= silver <= gold"``, ``"login <= 40%"``,
+        ``"sum(social_*) <= 30%"``, ``"sum(all) = 1"``, ``"exclude social_*"``,
+        ``"at most 5 events"``, ``"include login"``. Features go by the column names of a data
+        frame, by `feature_names` of `fit`, or else by ``x0, x1, …``. Bounds and groups may use
+        wildcards: ``"page_* >= 0"``. A share is linear, and accepted, where other rules say the
+        sign of every weight. A limit on the number of events is the one rule that is not convex:
+        `solver_result_` then has the choice, `support`, and how far another could be below it,
+        `gap`.
     fit_intercept : bool, default=True
         Whether to fit `c`; otherwise it is 0.
+    l1_ratio : float, default=0.0
+        The lasso's part of the elastic net: 0 is ridge alone, 1 lasso alone, which makes some
+        weights exactly zero.
+    prior : None or mapping of str to float, default=None
+        Hand-set weights by feature. Weights are drawn to their proportions, not to their size: the
+        common scale is fitted too (see `prior_scale_`). Features that are not named are left to
+        `alpha` alone; name one with 0 to draw it to zero.
+    prior_strength : float, default=0.01
+        Strength of that pull, not negative, beside the mean loss. Used if there is a `prior`.
     tol : float, default=1e-8
         Largest accepted KKT residual, which is scale-free (see
         `ces_ml.linear.solver.kkt_residual`).
@@ -76,6 +97,8 @@ class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ig
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
         Column names, if `X` was a data frame whose column names are all text.
+    prior_scale_ : float or None
+        The fitted scale `t` of the prior; None without one.
     solver_result_ : SolverResult
         KKT residual, active rules with their multipliers, trace.
     constraints_ : LinearConstraints
@@ -116,12 +139,18 @@ class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ig
         *,
         constraints: ConstraintsLike = None,
         fit_intercept: bool = True,
+        l1_ratio: float = 0.0,
+        prior: Mapping[str, float] | None = None,
+        prior_strength: float = 0.01,
         tol: float = 1e-8,
         max_iter: int = 100,
     ) -> None:
         self.alpha = alpha
         self.constraints = constraints
         self.fit_intercept = fit_intercept
+        self.l1_ratio = l1_ratio
+        self.prior = prior
+        self.prior_strength = prior_strength
         self.tol = tol
         self.max_iter = max_iter
 
@@ -177,23 +206,37 @@ class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ig
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], y_numeric=False
         )
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights: Floats | None = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
         target = self._encode(y, weights)
         names = self._feature_names(feature_names)
-        region = compile_constraints(self.constraints, names)
         shift = np.zeros(X.shape[1])
         if self.fit_intercept and not issparse(X):
             shift = distant_columns(X)
+        self._fit_blocks(RowBlocks(X, target, weights, LogisticLoss(), shift=shift), names, shift)
+        return self
+
+    def _fit_blocks(self, blocks: SampledObjective, names: tuple[str, ...], shift: Floats) -> None:
+        """Fit to a block sum, wherever its rows are; its columns are less `shift`."""
+        region = compile_constraints(self.constraints, names)
+        penalty, fit_intercept = self._penalty(names), bool(self.fit_intercept)
         result = solve(
-            RowBlocks(X, target, weights, LogisticLoss(), shift=shift),
-            Ridge(float(self.alpha)),
+            blocks,
+            penalty,
             region,
-            fit_intercept=bool(self.fit_intercept),
+            fit_intercept=fit_intercept,
             tol=float(self.tol),
             max_iter=int(self.max_iter),
+            start=warm_start(blocks, penalty, region, fit_intercept=fit_intercept),
         )
         self._store(result, region, shift)
-        return self
+        ray = penalty.ray()
+        self.prior_scale_: float | None = None
+        if self.prior is not None:
+            self.prior_scale_ = 0.0 if ray is None else ray.scale(self.coef_[0])
 
     def decision_function(self, X: Any) -> Floats:
         """Return the raw score ``x·w + c`` of each row, of shape (n_rows,)."""
@@ -219,38 +262,80 @@ class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ig
         return np.column_stack([log_expit(-score), log_expit(score)])
 
     def _check_parameters(self) -> None:
-        for name, value, kind, low, example in (
-            ("alpha", self.alpha, Real, 0, "1e-4"),
-            ("tol", self.tol, Real, 0, "1e-8"),
-            ("max_iter", self.max_iter, Integral, 1, "100"),
+        for name, value, kind, low, high, example in (
+            ("alpha", self.alpha, Real, 0, np.inf, "1e-4"),
+            ("l1_ratio", self.l1_ratio, Real, 0, 1, "0.5"),
+            ("prior_strength", self.prior_strength, Real, 0, np.inf, "0.01"),
+            ("tol", self.tol, Real, 0, np.inf, "1e-8"),
+            ("max_iter", self.max_iter, Integral, 1, np.inf, "100"),
         ):
             number: Any = value
             right = isinstance(number, kind) and not isinstance(number, bool)
-            if not right or not low <= number < np.inf:
+            if not right or not low <= number <= high or number == np.inf:
                 what = "whole" if kind is Integral else "finite"
+                most = "" if high == np.inf else f", at most {high}"
                 raise SpecError(
                     f"{name} is out of its range",
                     got=show(value),
-                    allowed=f"a {what} number, at least {low}",
+                    allowed=f"a {what} number, at least {low}{most}",
                     hint=f"for example {name}={example}",
                 )
 
-    def _encode(self, y: NDArray[Any], weights: Floats) -> Floats:
-        """Set `classes_` and return the outcomes as 0.0 and 1.0."""
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y", raise_unknown=True)
-        if kind != "binary":
-            raise ValueError(
-                f"Only binary classification is supported. The type of the target is {kind}."
+    def _penalty(self, names: tuple[str, ...]) -> Penalty:
+        net = ElasticNet(float(self.alpha), float(self.l1_ratio))
+        if self.prior is None:
+            return net
+        if not isinstance(self.prior, Mapping) or not self.prior:
+            raise SpecError(
+                "prior is not a mapping of hand-set weights",
+                got=show(self.prior),
+                allowed="None, or weights by feature",
+                hint="write for example prior={'login': 1, 'purchase': 5}",
             )
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        present = np.unique(codes[weights > 0.0])
+        weights = np.full(len(names), np.nan)
+        hand_set: Mapping[Any, Any] = self.prior
+        for name, value in hand_set.items():
+            if name not in names:
+                raise SpecError(
+                    "prior names a feature that is not there",
+                    got=show(name),
+                    allowed=did_you_mean(str(name), names),
+                    hint="correct the name, or leave it out of the prior",
+                )
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, Real)
+                or not np.isfinite(float(value))
+            ):
+                raise SpecError(
+                    f"the prior weight of {show(name)} is not a finite number",
+                    got=show(value),
+                    allowed="a number such as 2.5; only the proportions of the weights matter",
+                    hint="correct the number, or leave the feature out of the prior",
+                )
+            weights[names.index(name)] = float(value)
+        return Penalties((net, Prior(float(self.prior_strength), weights)))
+
+    def _encode(self, y: NDArray[Any], weights: Floats | None) -> NDArray[np.int8]:
+        """Set `classes_` and return the outcomes as 0 and 1."""
+        labels = _two_numbers(y)
+        if labels is None:
+            check_classification_targets(y)
+            kind = type_of_target(y, input_name="y", raise_unknown=True)
+            if kind != "binary":
+                raise ValueError(
+                    f"Only binary classification is supported. The type of the target is {kind}."
+                )
+            labels = np.unique(y)
+        self.classes_ = labels
+        present = self.classes_ if weights is None else np.unique(y[weights > 0.0])
         if len(present) < 2:
             raise ValueError(
                 "This solver needs samples of at least 2 classes in the data, but the data "
-                f"contains only one class: {self.classes_.tolist()[present[0]]!r}"
+                f"contains only one class: {present.tolist()[0]!r}"
             )
-        return codes.astype(np.float64)
+        codes: NDArray[np.int8] = (y == self.classes_[1]).astype(np.int8)
+        return codes
 
     def _feature_names(self, given: Sequence[str] | None) -> tuple[str, ...]:
         p = self.n_features_in_
@@ -284,9 +369,17 @@ class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ig
     def _store(self, found: SolverResult, region: LinearConstraints, shift: Floats) -> None:
         result = replace(found, intercept=found.intercept - float(shift @ found.coef))
         if result.status == "infeasible":
+            rules = (*region.row_rules, *region.eq_rules, *region.limit_rules)
+            if region.limits:
+                raise InfeasibleConstraintsError(
+                    "no choice of so few events was found that obeys the other rules",
+                    got="; ".join(f"`{rule}`" for rule in dict.fromkeys(rules)),
+                    allowed="rules that leave at least one set of weights",
+                    hint="allow more events, or loosen the rules that keep weights from zero",
+                )
             raise InfeasibleConstraintsError(
                 "no weights obey the rules together, by less than the solver can resolve",
-                got="; ".join(f"`{rule}`" for rule in dict.fromkeys(region.row_rules)),
+                got="; ".join(f"`{rule}`" for rule in dict.fromkeys(rules)),
                 allowed="rules that leave at least one set of weights",
                 hint="loosen a margin or drop a rule",
             )
@@ -302,3 +395,14 @@ class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ig
         self.n_iter_ = result.n_iter
         self.solver_result_ = result
         self.constraints_ = region
+
+
+def _two_numbers(y: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the two labels if `y` holds two different whole numbers, without sorting it."""
+    if y.dtype.kind not in "biuf" or len(y) == 0:
+        return None
+    low, high = y.min(), y.max()
+    if low == high or low != np.floor(low) or high != np.floor(high):
+        return None
+    two = np.count_nonzero(y == low) + np.count_nonzero(y == high) == len(y)
+    return np.array([low, high], dtype=y.dtype) if two else None

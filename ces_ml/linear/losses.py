@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,9 @@ class LogisticLoss:
     >>> LogisticLoss().value(np.array([1.0, 0.0]), np.array([0.0, -1e4]))
     array([0.69314718, 0.        ])
     """
+
+    name: ClassVar = "logistic"
+    """What the compiled pass knows it by."""
 
     def value(self, y: Floats, eta: Floats) -> Floats:
         """Return the loss of each row.

@@ -1,4 +1,4 @@
-"""From rules to matrices: ``l ≤ w ≤ u`` and ``A w ≤ b``, each part knowing its rule."""
+"""From rules to matrices: bounds, inequalities and equations, each with its rule."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from ces_ml.errors import ConstraintError, InfeasibleConstraintsError, show
+from ces_ml.linear.constraints.contract import Constraint, CountLimit, Kept, LinearRow, Part
 from ces_ml.linear.constraints.names import FeatureNames
-from ces_ml.linear.constraints.rules import KINDS, Constraint, LinearRow
+from ces_ml.linear.constraints.rules import KINDS
+from ces_ml.linear.constraints.signs import known_signs, linear_row
 from ces_ml.linear.constraints.text import parse_constraint
 
 __all__ = ["ConstraintsLike", "LinearConstraints", "compile_constraints"]
@@ -23,7 +25,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class LinearConstraints:
-    """The polyhedron ``{w : lower ≤ w ≤ upper, A w ≤ b}`` of a set of rules.
+    """The set ``{w : lower ≤ w ≤ upper, A w ≤ b, A_eq w = b_eq}`` of a set of rules.
 
     Parameters
     ----------
@@ -39,6 +41,20 @@ class LinearConstraints:
         For each row of `A` the rule it comes from, in the user's words.
     bound_rules : tuple of (str or None, str or None)
         For each weight the rules that gave its lower and its upper bound.
+    A_eq : ndarray of shape (n_equations, n_features)
+        Equations between weights.
+    b_eq : ndarray of shape (n_equations,)
+        Their right-hand sides.
+    eq_rules : tuple of str
+        For each row of `A_eq` the rule it comes from.
+    limits : tuple of CountLimit
+        How many weights may differ from zero: the part that is not convex.
+    limit_rules : tuple of str
+        For each of `limits` the rule it comes from.
+    kept : tuple of int
+        The features that `limits` must leave, in order.
+    kept_rules : tuple of str
+        For each of `kept` the rule it comes from.
     """
 
     feature_names: tuple[str, ...]
@@ -48,12 +64,19 @@ class LinearConstraints:
     b: Floats
     row_rules: tuple[str, ...]
     bound_rules: tuple[tuple[str | None, str | None], ...]
+    A_eq: Floats
+    b_eq: Floats
+    eq_rules: tuple[str, ...]
+    limits: tuple[CountLimit, ...]
+    limit_rules: tuple[str, ...]
+    kept: tuple[int, ...]
+    kept_rules: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Rule:
     text: str
-    rows: tuple[LinearRow, ...]
+    parts: tuple[Part, ...]
 
 
 def compile_constraints(
@@ -92,13 +115,34 @@ def compile_constraints(
         return _assemble((), names)
     features = FeatureNames(names)
     rules = [
-        _Rule(text, tuple(row for part in parts for row in part.expand(features, text)))
-        for text, parts in stated
+        _Rule(text, tuple(part for kind in kinds for part in kind.expand(features, text)))
+        for text, kinds in stated
     ]
+    rules = _with_signs(rules, names)
     compiled = _assemble(rules, names)
     if not _feasible(compiled):
         raise _conflict(rules, names)
     return compiled
+
+
+def _with_signs(rules: list[_Rule], names: tuple[str, ...]) -> list[_Rule]:
+    """Return the rules with every row linear: the signs of the weights follow from the rules."""
+    rows = [part for rule in rules for part in rule.parts if isinstance(part, LinearRow)]
+    if not any(row.absolute for row in rows):
+        return rules
+    signs = known_signs([row for row in rows if not row.absolute], len(names))
+    return [
+        _Rule(
+            rule.text,
+            tuple(
+                linear_row(part, signs, names, rule.text)
+                if isinstance(part, LinearRow) and part.absolute
+                else part
+                for part in rule.parts
+            ),
+        )
+        for rule in rules
+    ]
 
 
 def _parsed(constraints: ConstraintsLike) -> list[tuple[str, tuple[Constraint, ...]]]:
@@ -132,58 +176,98 @@ def _not_rules(got: object) -> ConstraintError:
 
 
 def _assemble(rules: Iterable[_Rule], names: tuple[str, ...]) -> LinearConstraints:
-    p = len(names)
-    lower, upper = np.full(p, -np.inf), np.full(p, np.inf)
-    lower_rules: list[str | None] = [None] * p
-    upper_rules: list[str | None] = [None] * p
-    A_rows: list[Floats] = []
-    limits: list[float] = []
-    row_rules: list[str] = []
+    bounds = _Bounds(len(names))
+    rows: list[tuple[LinearRow, str]] = []
+    limits: list[tuple[CountLimit, str]] = []
+    kept: dict[int, str] = {}
     for rule in rules:
-        for row in rule.rows:
-            if len(row.coefficients) > 1:
-                a = np.zeros(p)
-                a[list(row.coefficients)] = list(row.coefficients.values())
-                A_rows.append(a)
-                limits.append(row.limit + 0.0)
-                row_rules.append(rule.text)
-                continue
-            ((j, coefficient),) = row.coefficients.items()
-            bound = row.limit / coefficient + 0.0
-            if coefficient > 0 and bound < upper[j]:
-                upper[j], upper_rules[j] = bound, rule.text
-            elif coefficient < 0 and bound > lower[j]:
-                lower[j], lower_rules[j] = bound, rule.text
-    A = np.array(A_rows).reshape(len(A_rows), p)
-    b = np.array(limits, dtype=np.float64)
-    for array in (lower, upper, A, b):
+        for part in rule.parts:
+            if isinstance(part, CountLimit):
+                limits.append((part, rule.text))
+            elif isinstance(part, Kept):
+                kept.setdefault(part.member, rule.text)
+            elif len(part.coefficients) == 1:
+                bounds.tighten(part, rule.text)
+            elif part.coefficients:
+                rows.append((part, rule.text))
+    A, b, row_rules = _matrix([row for row in rows if not row[0].equal], len(names))
+    A_eq, b_eq, eq_rules = _matrix([row for row in rows if row[0].equal], len(names))
+    for array in (bounds.lower, bounds.upper, A, b, A_eq, b_eq):
         array.setflags(write=False)
     return LinearConstraints(
         names,
-        lower,
-        upper,
+        bounds.lower,
+        bounds.upper,
         A,
         b,
-        tuple(row_rules),
-        tuple(zip(lower_rules, upper_rules, strict=True)),
+        row_rules,
+        tuple(zip(bounds.lower_rules, bounds.upper_rules, strict=True)),
+        A_eq,
+        b_eq,
+        eq_rules,
+        tuple(limit for limit, _ in limits),
+        tuple(text for _, text in limits),
+        tuple(sorted(kept)),
+        tuple(kept[j] for j in sorted(kept)),
     )
 
 
+class _Bounds:
+    """The tightest bounds so far, each with its rule."""
+
+    def __init__(self, p: int) -> None:
+        self.lower, self.upper = np.full(p, -np.inf), np.full(p, np.inf)
+        self.lower_rules: list[str | None] = [None] * p
+        self.upper_rules: list[str | None] = [None] * p
+
+    def tighten(self, row: LinearRow, rule: str) -> None:
+        ((j, coefficient),) = row.coefficients.items()
+        bound = row.limit / coefficient + 0.0
+        if (coefficient > 0 or row.equal) and bound < self.upper[j]:
+            self.upper[j], self.upper_rules[j] = bound, rule
+        if (coefficient < 0 or row.equal) and bound > self.lower[j]:
+            self.lower[j], self.lower_rules[j] = bound, rule
+
+
+def _matrix(
+    rows: Sequence[tuple[LinearRow, str]], p: int
+) -> tuple[Floats, Floats, tuple[str, ...]]:
+    A, b = np.zeros((len(rows), p)), np.zeros(len(rows))
+    for i, (row, _) in enumerate(rows):
+        A[i, list(row.coefficients)] = list(row.coefficients.values())
+        b[i] = row.limit + 0.0
+    return A, b, tuple(rule for _, rule in rows)
+
+
 def _feasible(region: LinearConstraints) -> bool:
-    if (region.lower > region.upper).any():
+    if (region.lower > region.upper).any() or not _limits_can_hold(region):
         return False
     nearest = np.clip(0.0, region.lower, region.upper)
-    if (region.A @ nearest <= region.b).all():
+    if (region.A @ nearest <= region.b).all() and (region.A_eq @ nearest == region.b_eq).all():
         return True
     answer = linprog(
         np.zeros(len(nearest)),
         A_ub=region.A,
         b_ub=region.b,
+        A_eq=region.A_eq,
+        b_eq=region.b_eq,
         bounds=np.column_stack([region.lower, region.upper]),
         method="highs",
         options={"primal_feasibility_tolerance": 1e-10},
     )
     return int(answer.status) != 2
+
+
+def _limits_can_hold(region: LinearConstraints) -> bool:
+    """Return whether no more weights must differ from zero than may.
+
+    Weights that only rows keep from zero are not counted; then the solver finds no support.
+    """
+    kept = set(region.kept)
+    if any(region.lower[j] == region.upper[j] == 0.0 for j in kept):
+        return False
+    needed = kept | set(np.flatnonzero((region.lower > 0.0) | (region.upper < 0.0)).tolist())
+    return all(len(needed.intersection(limit.members)) <= limit.k for limit in region.limits)
 
 
 def _conflict(rules: Sequence[_Rule], names: tuple[str, ...]) -> InfeasibleConstraintsError:

@@ -13,7 +13,19 @@ from collections.abc import Sequence
 
 from ces_ml.errors import ConstraintError, did_you_mean, show
 
-__all__ = ["NON_FINITE", "NUMBER", "FeatureNames", "has_wildcard", "is_bare_char", "write_name"]
+__all__ = [
+    "EVERY",
+    "NON_FINITE",
+    "NUMBER",
+    "FeatureNames",
+    "has_wildcard",
+    "is_bare_char",
+    "write_name",
+    "write_names",
+]
+
+EVERY = "all"
+"""The word that stands for every feature in a group; a feature so called is quoted there."""
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 NON_FINITE = re.compile(r"[+-]?(?:inf|infinity|nan)", re.IGNORECASE)
@@ -51,6 +63,23 @@ def write_name(name: str, *, exact: bool = True) -> str:
     if bare and name != "-" and not NUMBER.match(name) and not NON_FINITE.fullmatch(name):
         return name
     return '"' + "".join(map(_escape, name)) + '"'
+
+
+def write_names(names: Sequence[str], exact: Sequence[str] = ()) -> str:
+    """Return a group of names as it stands in a rule.
+
+    Examples
+    --------
+    >>> write_names(["a", "b c", "x*"]), write_names(["*"]), write_names(["all"])
+    ('a, "b c", x*', 'all', '"all"')
+    """
+    return ", ".join(_write_member(name, exact=name in exact) for name in names)
+
+
+def _write_member(name: str, *, exact: bool) -> str:
+    if name == "*" and not exact:
+        return EVERY
+    return f'"{EVERY}"' if name == EVERY else write_name(name, exact=exact)
 
 
 def _escape(ch: str) -> str:
@@ -115,6 +144,18 @@ class FeatureNames:
         if not found:
             raise self._nothing(name, rule, "no feature matches this pattern")
         return found
+
+    def group(self, names: Sequence[str], rule: str, *, exact: Sequence[str] = ()) -> list[int]:
+        """Return the indices of all features that any of `names` means, in order, each once.
+
+        The name ``*`` means every feature, unless it is listed in `exact`.
+        """
+        found: set[int] = set()
+        for name in names:
+            if name == "*" and name not in exact:
+                return list(range(len(self.names)))
+            found.update(self.match(name, rule, exact=name in exact))
+        return sorted(found)
 
     def _nothing(self, name: str, rule: str, problem: str) -> ConstraintError:
         return ConstraintError(

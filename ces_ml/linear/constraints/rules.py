@@ -1,43 +1,28 @@
-"""The kinds of rule, each a frozen object that expands to linear inequalities.
+"""The kinds of rule on single weights and pairs of them, and the register of all kinds.
 
-A kind is a dataclass with two methods: ``str(rule)``, the one-line form that
-`ces_ml.linear.constraints.parse_constraint` reads back as an equal object, and
-``rule.expand(features, text)``, its inequalities. A new kind is one class here, one line in
-`KINDS`, and its grammar in `ces_ml.linear.constraints.text`.
+A kind is a frozen dataclass that obeys `ces_ml.linear.constraints.contract.Constraint`. A new kind
+is one class, one line in `KINDS`, and its grammar in `ces_ml.linear.constraints.text`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from ces_ml.errors import ConstraintError, show
+from ces_ml.linear.constraints.choices import AtMost, Exclude, Include
+from ces_ml.linear.constraints.contract import (
+    Constraint,
+    LinearRow,
+    check_name,
+    read_number,
+    write_number,
+)
 from ces_ml.linear.constraints.names import FeatureNames, has_wildcard, write_name
+from ces_ml.linear.constraints.totals import GroupShare, Share, Sum
 
-__all__ = ["KINDS", "Bounds", "Constraint", "LinearRow", "Order", "Sign"]
-
-
-@dataclass(frozen=True)
-class LinearRow:
-    """One inequality: ``Σ_j coefficients[j]·w_j ≤ limit``; one coefficient makes it a bound."""
-
-    coefficients: dict[int, float]
-    limit: float
-
-
-@runtime_checkable
-class Constraint(Protocol):
-    """A rule on the weights.
-
-    The law: ``parse_constraint(str(rule)) == (rule,)``, and a weight vector obeys the rule exactly
-    if it satisfies every row of ``rule.expand(features, text)``. `text` is the rule in the user's
-    own words, for error messages.
-    """
-
-    def expand(self, features: FeatureNames, text: str) -> list[LinearRow]:
-        """Return the inequalities that the rule stands for."""
-        ...
+__all__ = ["KINDS", "Bounds", "Order", "Sign"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +54,7 @@ class Sign:
     exact: bool = False
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         if self.op not in (">=", "<="):
             raise ConstraintError(
                 "a sign rule takes one of two operators",
@@ -118,8 +103,8 @@ class Bounds:
     exact: bool = False
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
-        low, high = _number(self.low, "low"), _number(self.high, "high")
+        check_name(self.name)
+        low, high = read_number(self.low, "low"), read_number(self.high, "high")
         if math.isnan(low) or math.isnan(high) or low == math.inf or high == -math.inf:
             raise ConstraintError(
                 f"the bounds of {show(self.name)} are not finite numbers",
@@ -147,7 +132,7 @@ class Bounds:
 
     def __str__(self) -> str:
         name = write_name(self.name, exact=self.exact)
-        low, high = _write_number(self.low), _write_number(self.high)
+        low, high = write_number(self.low), write_number(self.high)
         if self.low == self.high:
             return f"{name} = {low}"
         if self.low > -math.inf and self.high < math.inf:
@@ -198,9 +183,9 @@ class Order:
     margin: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_name(self.greater)
-        _check_name(self.lesser)
-        factor, margin = _number(self.factor, "factor"), _number(self.margin, "margin")
+        check_name(self.greater)
+        check_name(self.lesser)
+        factor, margin = read_number(self.factor, "factor"), read_number(self.margin, "margin")
         if not (math.isfinite(factor) and math.isfinite(margin)) or factor == 0.0:
             raise ConstraintError(
                 "an order takes a finite factor other than zero and a finite margin",
@@ -219,10 +204,10 @@ class Order:
         object.__setattr__(self, "margin", margin)
 
     def __str__(self) -> str:
-        times = "" if self.factor == 1.0 else f"{_write_number(self.factor)} * "
+        times = "" if self.factor == 1.0 else f"{write_number(self.factor)} * "
         plus = ""
         if self.margin:
-            plus = f" {'+' if self.margin > 0 else '-'} {_write_number(abs(self.margin))}"
+            plus = f" {'+' if self.margin > 0 else '-'} {write_number(abs(self.margin))}"
         return f"{write_name(self.greater)} >= {times}{write_name(self.lesser)}{plus}"
 
     def expand(self, features: FeatureNames, text: str) -> list[LinearRow]:
@@ -231,32 +216,15 @@ class Order:
         return [LinearRow({greater: -1.0, lesser: self.factor}, -self.margin)]
 
 
-KINDS: dict[str, type[Constraint]] = {"sign": Sign, "bounds": Bounds, "order": Order}
+KINDS: dict[str, type[Constraint]] = {
+    "sign": Sign,
+    "bounds": Bounds,
+    "order": Order,
+    "share": Share,
+    "group share": GroupShare,
+    "sum": Sum,
+    "include": Include,
+    "exclude": Exclude,
+    "at most": AtMost,
+}
 """Every kind of rule, by its name in messages and documentation."""
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str):
-        raise ConstraintError(
-            "a rule addresses a feature by its name",
-            got=f"{show(name)} of type {type(name).__name__}",
-            allowed="text",
-            hint="columns of an array are called x0, x1, … unless feature_names says otherwise",
-        )
-
-
-def _number(value: object, what: str) -> float:
-    try:
-        return float(value) + 0.0  # type: ignore[arg-type]  # + 0.0 turns -0.0 into 0.0
-    except (TypeError, ValueError):
-        raise ConstraintError(
-            f"{what} is not a number",
-            got=show(value),
-            allowed="a number such as 0.5",
-            hint=f"correct {what}",
-        ) from None
-
-
-def _write_number(value: float) -> str:
-    text = repr(value)
-    return text.removesuffix(".0")

@@ -1,9 +1,14 @@
-"""Rules as one line of text: tokens, grammar, and how they are read.
+"""The grammar of rules: how one line of text is read.
 
 ::
 
     rule    :=  term (">=" term)+  |  term ("<=" term)+  |  name "=" number  |  number "=" name
+             |  total  |  ("include" | "exclude") names  |  "at most" number ("events" | "of" names)
     term    :=  number  |  [number "*"] name [("+" | "-") number]
+    total   :=  a name or group on one side of a limit, with >=, <= or =, or between two limits
+    limit   :=  number "%"  |  number, beside a group
+    group   :=  "sum" "(" names ")"
+    names   :=  name ("," name)*, where the bare word `all` means every feature
     name    :=  bare name  |  "quoted name"
 
 Two names side by side make an order, a name beside a number makes a bound, and a longer rule is a
@@ -13,53 +18,39 @@ chain: each neighbouring pair holds. Names are described in `ces_ml.linear.const
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
-from typing import Literal
 
 from ces_ml.errors import ConstraintError, show
-from ces_ml.linear.constraints.names import NON_FINITE, NUMBER, is_bare_char
-from ces_ml.linear.constraints.rules import Bounds, Constraint, Order, Sign
+from ces_ml.linear.constraints.choices import AtMost, Exclude, Include
+from ces_ml.linear.constraints.contract import Constraint
+from ces_ml.linear.constraints.names import EVERY
+from ces_ml.linear.constraints.rules import Bounds, Order, Sign
+from ces_ml.linear.constraints.tokens import (
+    EXAMPLES,
+    Kind,
+    Token,
+    examples,
+    refuse,
+    tokens,
+)
+from ces_ml.linear.constraints.totals import GroupShare, Share, Sum
 
 __all__ = ["EXAMPLES", "parse_constraint"]
-
-EXAMPLES = (
-    "login >= 0",
-    "refund <= 0",
-    "0 <= login <= 2",
-    "login <= 1.5",
-    "support_call = -0.5",
-    "purchase >= page_view",
-    "purchase >= 2 * page_view",
-    "a >= b + 0.1",
-    "bronze <= silver <= gold",
-)
-"""One rule of every form; error messages quote them."""
-
-_OPERATORS = {">=": ">=", "<=": "<=", "≥": ">=", "≤": "<=", "=": "="}
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
-_HEX = re.compile(r"u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}")
-
-Kind = Literal["bare", "quoted", "number", "operator", "plus", "times"]
-
-
-@dataclass(frozen=True)
-class _Token:
-    kind: Kind
-    text: str
-    position: int
-    value: float = math.nan
 
 
 @dataclass(frozen=True)
 class _Term:
-    """``factor·w[name] + number``, or a plain number when `name` is None."""
+    """``factor·w[name] + number``; a plain number or a group when `name` is None."""
 
     name: str | None
     number: float
     factor: float = 1.0
     exact: bool = False
+    percent: bool = False
+    group: tuple[str, ...] = ()
+    quoted: tuple[str, ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -96,104 +87,10 @@ def parse_constraint(text: str) -> tuple[Constraint, ...]:
         raise ConstraintError(
             "a rule is a line of text",
             got=f"{show(text)} of type {type(text).__name__}",
-            allowed=_examples(),
+            allowed=examples(),
             hint="write the rule as text",
         )
     return _Parser(text).rule()
-
-
-def _examples() -> str:
-    return "such as " + ", ".join(f"`{rule}`" for rule in EXAMPLES)
-
-
-def _refuse(text: str, problem: str, position: int | None = None) -> ConstraintError:
-    where = "" if position is None else f" at character {position + 1}"
-    return ConstraintError(
-        f"{problem}{where}",
-        got=show(text, 200),
-        allowed=_examples(),
-        hint="correct the rule; names with other characters stand between double quotes",
-    )
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    at = 0
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
-            continue
-        token, at = _token(text, at, tokens[-1] if tokens else None)
-        tokens.append(token)
-    return tokens
-
-
-def _token(text: str, at: int, before: _Token | None) -> tuple[_Token, int]:
-    ch = text[at]
-    if ch == '"':
-        return _quoted(text, at)
-    if ch in "<>=≤≥":
-        return _operator(text, at)
-    if ch == "*" and before is not None and before.kind == "number":
-        return _Token("times", ch, at), at + 1
-    number = NUMBER.match(text, at)
-    if number is not None:
-        end = number.end()
-        # `2fa` is a name; in `2*b` the number is a factor.
-        if end == len(text) or text[end] == "*" or not is_bare_char(text[end]):
-            return _Token("number", number[0], at, _finite(text, number[0], at)), end
-    if ch == "+":
-        return _Token("plus", ch, at), at + 1
-    end = at
-    while end < len(text) and is_bare_char(text[end]):
-        end += 1
-    word = text[at:end]
-    if not word:
-        raise _refuse(text, f"{show(ch)} has no meaning in a rule", at)
-    if word == "-":
-        return _Token("plus", word, at), end
-    if NON_FINITE.fullmatch(word):
-        raise _refuse(text, f"{word} is not a finite number,", at)
-    return _Token("bare", word, at), end
-
-
-def _finite(text: str, number: str, at: int) -> float:
-    value = float(number)
-    if not math.isfinite(value):
-        raise _refuse(text, f"{number} is not a finite number,", at)
-    return value
-
-
-def _operator(text: str, at: int) -> tuple[_Token, int]:
-    for spelling, operator in _OPERATORS.items():
-        end = at + len(spelling)
-        if text.startswith(spelling, at) and text[end : end + 1] not in ("<", ">", "="):
-            return _Token("operator", operator, at), end
-    raise _refuse(text, "the operators of a rule are >=, <= and =; something else stands", at)
-
-
-def _quoted(text: str, start: int) -> tuple[_Token, int]:
-    out: list[str] = []
-    at = start + 1
-    while at < len(text):
-        ch = text[at]
-        if ch == '"':
-            return _Token("quoted", "".join(out), start), at + 1
-        if ch != "\\":
-            out.append(ch)
-            at += 1
-            continue
-        escape = text[at + 1 : at + 2]
-        code = _HEX.match(text, at + 1)
-        if code is not None and int(code[0][1:], 16) <= 0x10FFFF:
-            out.append(chr(int(code[0][1:], 16)))
-            at = code.end()
-        elif escape and (escape in _ESCAPES or not escape.isalnum()):
-            out.append(_ESCAPES.get(escape, escape))
-            at += 2
-        else:
-            raise _refuse(text, "an unknown escape stands in a quoted name", at)
-    raise _refuse(text, "the quoted name does not end; it begins", start)
 
 
 class _Parser:
@@ -201,35 +98,115 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = _tokens(text)
+        self.tokens = tokens(text)
         self.at = 0
 
     def rule(self) -> tuple[Constraint, ...]:
         if not self.tokens:
-            raise _refuse(self.text, "the rule is empty")
+            raise refuse(self.text, "the rule is empty")
+        if self._begins_with("at", "most"):
+            return (self._at_most(),)
+        if self._begins_with("exclude") or self._begins_with("include"):
+            return (self._choice(),)
         terms, operators = [self._term()], []
-        while self.at < len(self.tokens):
-            token = self.tokens[self.at]
-            if token.kind != "operator":
-                raise _refuse(
-                    self.text,
-                    f"the rule goes on after its end with {show(token.text)}",
-                    token.position,
-                )
-            operators.append(token.text)
-            self.at += 1
+        while (operator := self._take("operator")) is not None:
+            operators.append(operator.text)
             terms.append(self._term())
+        self._end()
         if not operators:
-            raise _refuse(self.text, "the rule compares nothing: it has none of >=, <= and =")
+            raise refuse(self.text, "the rule compares nothing: it has none of >=, <= and =")
         if len(set(operators)) > 1:
-            raise _refuse(self.text, "a chain must go one way, with one operator")
+            raise refuse(self.text, "a chain must go one way, with one operator")
+        if any(term.percent or term.group for term in terms):
+            return (self._total(terms, operators[0]),)
         if operators[0] == "=":
             return (self._fixed(terms),)
         if operators[0] == "<=":
             return self._rising(terms, first_is_name=terms[0].name is not None)
         return self._falling(terms)
 
-    def _take(self, kind: Kind) -> _Token | None:
+    def _begins_with(self, *words: str) -> bool:
+        """Return whether the rule begins with these words and goes on with a name or a number."""
+        n = len(words)
+        start, following = self.tokens[:n], self.tokens[n : n + 1]
+        same = tuple(token.text for token in start if token.kind == "bare") == words
+        return same and bool(following) and following[0].kind in ("bare", "quoted", "number")
+
+    def _end(self) -> None:
+        if self.at < len(self.tokens):
+            token = self.tokens[self.at]
+            raise refuse(
+                self.text,
+                f"the rule goes on after its end with {show(token.text)}",
+                token.position,
+            )
+
+    def _at_most(self) -> Constraint:
+        self.at = 2
+        number = self._take("number")
+        if number is None or not number.text.isdecimal():
+            raise self._missing("a whole number of events")
+        k = int(number.text)
+        word = self._take("bare")
+        if word is not None and word.text in ("event", "events"):
+            self._end()
+            return AtMost(k)
+        if word is None or word.text != "of":
+            self.at = 3
+            raise self._missing("`events`, or `of` and names,")
+        names, exact = self._names()
+        self._end()
+        return AtMost(k, names, exact)
+
+    def _choice(self) -> Constraint:
+        self.at = 1
+        names, exact = self._names()
+        self._end()
+        if self.tokens[0].text == "exclude":
+            return Exclude(names, exact)
+        return Include(names, exact)
+
+    def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Read ``name, name, …`` and return the names, and those of them that are quoted."""
+        names: list[str] = []
+        exact: list[str] = []
+        while True:
+            name = self._take("bare") or self._take("quoted")
+            if name is None:
+                raise self._missing("the name of a feature")
+            if name.kind == "quoted":
+                exact.append(name.text)
+            names.append("*" if name.kind == "bare" and name.text == EVERY else name.text)
+            if self._take("comma") is None:
+                return tuple(names), tuple(exact)
+
+    def _total(self, terms: list[_Term], operator: str) -> Constraint:
+        """Return the rule on a share or a sum: one name or group between its limits."""
+        at = [i for i, term in enumerate(terms) if term.name is not None or term.group]
+        if len(at) != 1 or len(terms) > (2 if operator == "=" else 3):
+            raise refuse(self.text, "a share or a sum is that of one name or group between limits")
+        subject, before, after = terms[at[0]], terms[: at[0]], terms[at[0] + 1 :]
+        if len(before) > 1 or len(after) > 1:
+            raise refuse(self.text, "a share or a sum stands between its limits")
+        if len({limit.percent for limit in before + after}) > 1:
+            raise refuse(self.text, "one limit is a share and the other is a plain number")
+        share = (before + after)[0].percent
+        low, high = (0.0, 1.0) if share else (-math.inf, math.inf)
+        for limit, above in ((t, operator == ">=") for t in before):
+            low, high = (low, limit.number) if above else (limit.number, high)
+        for limit, above in ((t, operator == "<=") for t in after):
+            low, high = (low, limit.number) if above else (limit.number, high)
+        if operator == "=":
+            low = high = (before + after)[0].number
+        if subject.group:
+            if share:
+                return GroupShare(subject.group, low, high, subject.quoted)
+            return Sum(subject.group, low, high, subject.quoted)
+        if not subject.plain:
+            raise refuse(self.text, "a share takes the plain name, without factor or margin")
+        return Share(str(subject.name), low, high, exact=subject.exact)
+
+    def _take(self, kind: Kind) -> Token | None:
         if self.at < len(self.tokens) and self.tokens[self.at].kind == kind:
             self.at += 1
             return self.tokens[self.at - 1]
@@ -244,12 +221,32 @@ class _Parser:
         if sign is not None and sign.text == "-":
             value = -value
         if number is not None and self._take("times") is None:
-            return _Term(None, value)
+            return self._limit(number, value)
         name = self._take("bare") or self._take("quoted")
         if name is None:
             raise self._missing("the name of a feature" if number else "a name or a number")
         factor = 1.0 if number is None else value
+        if name.kind == "bare" and name.text == "sum" and self._take("open") is not None:
+            return self._group(number)
         return _Term(name.text, self._margin(), factor, exact=name.kind == "quoted")
+
+    def _limit(self, number: Token, value: float) -> _Term:
+        if self._take("percent") is None:
+            return _Term(None, value)
+        # In decimal arithmetic 7% is the float 0.07, not 7 * 0.01.
+        try:
+            share = float(Decimal(number.text).scaleb(-2))
+        except ArithmeticError:  # an exponent beyond what decimals hold
+            share = value / 100.0
+        return _Term(None, math.copysign(share, value), percent=True)
+
+    def _group(self, factor: Token | None) -> _Term:
+        names, exact = self._names()
+        if self._take("close") is None:
+            raise self._missing("the closing bracket")
+        if factor is not None:
+            raise refuse(self.text, "a sum takes no factor")
+        return _Term(None, 0.0, group=names, quoted=exact)
 
     def _margin(self) -> float:
         sign = self._take("plus")
@@ -267,13 +264,13 @@ class _Parser:
     def _missing(self, what: str) -> ConstraintError:
         here = self.tokens[self.at : self.at + 1]
         position = here[0].position if here else len(self.text)
-        return _refuse(self.text, f"{what} is missing", position)
+        return refuse(self.text, f"{what} is missing", position)
 
     def _fixed(self, terms: list[_Term]) -> Constraint:
         names = [term for term in terms if term.name is not None]
         numbers = [term for term in terms if term.name is None]
         if len(names) != 1 or len(numbers) != 1:
-            raise _refuse(self.text, "= fixes one weight at one number")
+            raise refuse(self.text, "= fixes one weight at one number")
         return self._bounds(names[0], numbers[0].number, numbers[0].number)
 
     def _rising(self, terms: list[_Term], *, first_is_name: bool) -> tuple[Constraint, ...]:
@@ -307,14 +304,14 @@ class _Parser:
 
     def _bounds(self, term: _Term, low: float, high: float) -> Constraint:
         if term.name is None:
-            raise _refuse(self.text, "the rule compares two numbers and names no feature")
+            raise refuse(self.text, "the rule compares two numbers and names no feature")
         if not term.plain:
-            raise _refuse(self.text, "a bound takes the plain name, without factor or margin")
+            raise refuse(self.text, "a bound takes the plain name, without factor or margin")
         return Bounds(term.name, low, high, exact=term.exact)
 
     def _order(self, lesser: _Term, greater: _Term) -> Constraint:
         if greater.factor <= 0.0:
-            raise _refuse(self.text, "the factor on the greater side must be positive")
+            raise refuse(self.text, "the factor on the greater side must be positive")
         factor = lesser.factor / greater.factor
         margin = (lesser.number - greater.number) / greater.factor
         return Order(str(greater.name), str(lesser.name), factor, margin)

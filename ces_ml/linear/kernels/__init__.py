@@ -1,6 +1,17 @@
-"""Sums over blocks of rows: the only thing that the solver asks of the data."""
+"""Sums over blocks of rows: the only thing that the solver asks of the data.
 
-from ces_ml.linear.kernels.contract import BlockObjective, Evaluation, PointwiseLoss
-from ces_ml.linear.kernels.row_blocks import RowBlocks, distant_columns
+`ces_ml.linear.kernels.parquet_blocks`, for rows in files, is imported by itself: it needs pyarrow.
+"""
 
-__all__ = ["BlockObjective", "Evaluation", "PointwiseLoss", "RowBlocks", "distant_columns"]
+from ces_ml.linear.kernels.contract import BlockObjective, Evaluation, Moments, PointwiseLoss
+from ces_ml.linear.kernels.row_blocks import RowBlocks, distant_columns, distant_range
+
+__all__ = [
+    "BlockObjective",
+    "Evaluation",
+    "Moments",
+    "PointwiseLoss",
+    "RowBlocks",
+    "distant_columns",
+    "distant_range",
+]

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BlockObjective", "Evaluation", "PointwiseLoss"]
+__all__ = ["BlockObjective", "Evaluation", "Moments", "PointwiseLoss"]
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +27,13 @@ class Evaluation(NamedTuple):
     value: float
     gradient: Floats
     hessian: Floats
+
+
+class Moments(NamedTuple):
+    """Weighted mean of each column and of its square, both of shape (n_features,)."""
+
+    mean: Floats
+    square: Floats
 
 
 class BlockObjective(Protocol):
@@ -62,6 +69,8 @@ class PointwiseLoss(Protocol):
     """A convex loss of one row, twice differentiable in the raw score `eta`.
 
     The law: ``derivatives(y, eta) == (ℓ, ∂ℓ/∂eta, ∂²ℓ/∂eta²)`` and its first part is `value`.
+    A loss may also have a `name`, by which the compiled pass recognises it; sums of a loss that
+    the compiled pass does not know are computed by numpy.
     """
 
     def value(self, y: Floats, eta: Floats) -> Floats:

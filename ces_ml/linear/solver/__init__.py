@@ -2,5 +2,15 @@
 
 from ces_ml.linear.solver.certificate import kkt_residual
 from ces_ml.linear.solver.newton import SolverResult, Status, TraceRow, solve
+from ces_ml.linear.solver.warm_start import SampledObjective, WarmStart, warm_start
 
-__all__ = ["SolverResult", "Status", "TraceRow", "kkt_residual", "solve"]
+__all__ = [
+    "SampledObjective",
+    "SolverResult",
+    "Status",
+    "TraceRow",
+    "WarmStart",
+    "kkt_residual",
+    "solve",
+    "warm_start",
+]

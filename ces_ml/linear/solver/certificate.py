@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ces_ml.linear.solver.step import Centred, Polyhedron, QPAnswer
+from ces_ml.linear.solver.contract import Polyhedron
+from ces_ml.linear.solver.step import Centred, QPAnswer
 
 __all__ = ["held_rules", "kkt_residual", "max_violation", "multipliers_by_rule"]
 
@@ -16,14 +17,21 @@ HELD = 1e-9
 
 
 def kkt_residual(
-    w: Floats, gradient: Floats, answer: QPAnswer, region: Polyhedron, reference: Centred
+    w: Floats,
+    gradient: Floats,
+    answer: QPAnswer,
+    region: Polyhedron,
+    reference: Centred,
+    slopes: Floats | float = 0.0,
 ) -> float:
     """Return by how much the optimality conditions fail, in scale-free units.
 
-    With gradient ``g`` (of loss and penalty), multipliers ``μ`` of the bounds and ``λ ≥ 0`` of
-    the rows, the residual is the largest of
+    With gradient ``g`` (of loss and smooth penalty), multipliers ``μ`` of the bounds, ``λ ≥ 0`` of
+    the rows and ``ν`` of the equations, the residual is the largest of
 
-    - ``|g_j − m_j g_c + μ_j + (Aᵀλ)_j| / σ_j`` for each weight: stationarity, where ``m_j`` and
+    - ``|g_j − m_j g_c + μ_j + (Aᵀλ + A_eqᵀν)_j + slope_j·s_j| / σ_j`` for each weight:
+      stationarity, where ``s_j`` is the sign of ``w_j``, or the best number in [−1, 1] if that is
+      zero; ``m_j`` and
       ``σ_j`` are the mean and the standard deviation of column j (exactly, ``σ_j² = var_j +
       4·penalty curvature``; a constant column counts by its size), so that neither shifting nor
       rescaling a column changes it. Without the loss's curvature this is a correlation: at most 1;
@@ -33,6 +41,9 @@ def kkt_residual(
     """
     mu, lam = answer.bound_multipliers, answer.row_multipliers
     balance = gradient[:-1] - reference.means * gradient[-1] + mu + region.A.T @ lam
+    balance += region.A_eq.T @ answer.eq_multipliers + slopes * np.sign(w)
+    at_kink = np.sign(balance) * np.maximum(np.abs(balance) - slopes, 0.0)
+    balance = np.where(w == 0.0, at_kink, balance)
     stationarity = np.abs(balance / (2.0 * reference.scale)).max(initial=abs(gradient[-1]))
     at = np.where(mu > 0.0, region.upper, region.lower)
     gap = np.where(mu != 0.0, np.abs(mu) * np.abs(np.where(mu != 0.0, at, w) - w), 0.0)
@@ -44,13 +55,15 @@ def kkt_residual(
 def max_violation(w: Floats, region: Polyhedron) -> float:
     """Return the largest violation, relative to the largest term of its inequality above 1."""
     outside = np.maximum(region.lower - w, w - region.upper) / np.maximum(1.0, np.abs(w))
-    rows = (region.A @ w - region.b) / _row_sizes(w, region)
-    return float(max(outside.max(initial=0.0), rows.max(initial=0.0)))
+    rows = (region.A @ w - region.b) / _row_sizes(w, region.A, region.b)
+    equations = (region.A_eq @ w - region.b_eq) / _row_sizes(w, region.A_eq, region.b_eq)
+    beyond = np.concatenate([outside, rows, np.abs(equations)])
+    return float(beyond.max(initial=0.0))
 
 
-def _row_sizes(w: Floats, region: Polyhedron) -> Floats:
-    largest = np.abs(region.A * w).max(axis=1, initial=0.0)
-    sizes: Floats = np.maximum(1.0, np.maximum(largest, np.abs(region.b)))
+def _row_sizes(w: Floats, A: Floats, b: Floats) -> Floats:
+    largest = np.abs(A * w).max(axis=1, initial=0.0)
+    sizes: Floats = np.maximum(1.0, np.maximum(largest, np.abs(b)))
     return sizes
 
 
@@ -61,10 +74,11 @@ def held_rules(w: Floats, region: Polyhedron) -> tuple[str, ...]:
         for bound, rule in zip((lo, hi), names, strict=True):
             if rule is not None and value == bound:
                 rules[rule] = None
-    slack = (region.b - region.A @ w) / _row_sizes(w, region)
+    slack = (region.b - region.A @ w) / _row_sizes(w, region.A, region.b)
     for rule, gap in zip(region.row_rules, slack, strict=True):
         if gap <= HELD:
             rules[rule] = None
+    rules.update(dict.fromkeys(region.eq_rules))
     return tuple(rules)
 
 
@@ -75,7 +89,8 @@ def multipliers_by_rule(answer: QPAnswer, region: Polyhedron) -> dict[str, float
         rule = upper if mu > 0.0 else lower
         if mu != 0.0 and rule is not None:
             sums[rule] = sums.get(rule, 0.0) + abs(float(mu))
-    for lam, rule in zip(answer.row_multipliers, region.row_rules, strict=True):
+    rows = [*zip(answer.row_multipliers, region.row_rules, strict=True)]
+    for lam, rule in [*rows, *zip(answer.eq_multipliers, region.eq_rules, strict=True)]:
         if lam != 0.0:
-            sums[rule] = sums.get(rule, 0.0) + float(lam)
+            sums[rule] = sums.get(rule, 0.0) + abs(float(lam))
     return sums

@@ -7,28 +7,33 @@ know where the rows are, which loss it minimises, or how the rules were stated.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ces_ml.linear.kernels.contract import BlockObjective, Evaluation
+from ces_ml.linear.penalties import Penalty, Ray
 from ces_ml.linear.solver.certificate import (
     held_rules,
     kkt_residual,
     max_violation,
     multipliers_by_rule,
 )
+from ces_ml.linear.solver.contract import Polyhedron
+from ces_ml.linear.solver.lift import Kinks
 from ces_ml.linear.solver.step import (
     LEAST_STEP_RIDGE,
     STEP_RIDGE,
     Centred,
-    Polyhedron,
     QPAnswer,
     centre,
     nearest_feasible,
     newton_step,
 )
+
+if TYPE_CHECKING:
+    from ces_ml.linear.solver.warm_start import WarmStart
 
 __all__ = ["SolverResult", "Status", "TraceRow", "solve"]
 
@@ -37,25 +42,6 @@ Status = Literal["optimal", "separable", "stalled", "max_iter", "qp_failed", "in
 
 ARMIJO = 1e-4
 MAX_HALVINGS = 40
-
-
-class Penalty(Protocol):
-    """A convex penalty on the weights with a diagonal Hessian.
-
-    The law: `gradient` and `curvature` are the first and second derivatives of `value`.
-    """
-
-    def value(self, w: Floats) -> float:
-        """Return the penalty."""
-        ...
-
-    def gradient(self, w: Floats) -> Floats:
-        """Return its gradient, of shape (n_features,)."""
-        ...
-
-    def curvature(self, w: Floats) -> Floats:
-        """Return the diagonal of its Hessian, of shape (n_features,)."""
-        ...
 
 
 class TraceRow(NamedTuple):
@@ -84,8 +70,8 @@ class SolverResult:
     kkt_residual : float
         See `kkt_residual`; at most `tol` if `status` is ``"optimal"``.
     max_violation : float
-        Largest ``l − w``, ``w − u`` or ``A w − b``, divided by the largest term of that inequality
-        where it exceeds 1; 0 if none is violated.
+        Largest ``l − w``, ``w − u``, ``A w − b`` or ``|A_eq w − b_eq|``, divided by the largest
+        term of that row where it exceeds 1; 0 if none is violated.
     status : str
         ``"optimal"``; ``"separable"``: the minimum is not attained, weights grow for ever;
         ``"stalled"``: float64 admits no further progress; ``"max_iter"``; ``"qp_failed"``;
@@ -96,17 +82,28 @@ class SolverResult:
         Mean loss plus penalty, in nats.
     multipliers : dict of str to float
         For each rule with a non-zero multiplier the sum of its multipliers, each ≥ 0: by how much
-        the objective would fall, to first order, per unit by which the rule is relaxed.
+        the objective would fall, to first order, per unit by which the rule is relaxed (an
+        equation: by which its right-hand side moves to the better side).
     active : tuple of str
         The rules that hold with equality somewhere.
     bound_multipliers : ndarray of shape (n_features,)
         Positive at an upper bound, negative at a lower one.
     row_multipliers : ndarray of shape (n_rows,)
         Of the rows of `A`; not negative.
+    eq_multipliers : ndarray of shape (n_equations,)
+        Of the equations `A_eq`; of either sign.
     n_passes : int
         Passes over the data.
     trace : tuple of TraceRow
         One row an iteration.
+    support : tuple of int
+        The features that a limit on their number left, in order; empty without such a limit.
+    gap : float
+        With such a limit: no other choice of features has an objective lower than by this, in nats.
+        It is the distance to the optimum without the limit, so it is often far too cautious.
+    support_proved : bool
+        Whether branch and bound proved the choice to be the best on the quadratic model of the
+        objective; else it was found by exchanging features one by one.
     """
 
     coef: Floats
@@ -121,8 +118,12 @@ class SolverResult:
     active: tuple[str, ...]
     bound_multipliers: Floats
     row_multipliers: Floats
+    eq_multipliers: Floats
     n_passes: int
     trace: tuple[TraceRow, ...]
+    support: tuple[int, ...] = ()
+    gap: float = 0.0
+    support_proved: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class _Problem:
 
     def __init__(self, objective: BlockObjective, penalty: Penalty, fit_intercept: bool) -> None:
         self.objective, self.penalty, self.fit_intercept = objective, penalty, fit_intercept
+        self.kinks = Kinks(penalty.slopes(objective.n_features), penalty.ray())
         self.n_passes = 0
 
     def value(self, z: Floats) -> float:
@@ -152,8 +154,10 @@ class _Problem:
 
     def at(self, z: Floats) -> _Point:
         self.n_passes += 1
+        return self.with_penalty(z, self.objective.evaluate(z[:-1], float(z[-1])))
+
+    def with_penalty(self, z: Floats, loss: Evaluation) -> _Point:
         w = z[:-1]
-        loss: Evaluation = self.objective.evaluate(w, float(z[-1]))
         gradient, hessian = loss.gradient.copy(), loss.hessian.copy()
         gradient[:-1] += self.penalty.gradient(w)
         p = len(w)
@@ -174,8 +178,9 @@ def solve(
     fit_intercept: bool = True,
     tol: float = 1e-8,
     max_iter: int = 100,
+    start: WarmStart | None = None,
 ) -> SolverResult:
-    """Minimise ``objective(w, c) + penalty(w)`` subject to ``l ≤ w ≤ u`` and ``A w ≤ b``.
+    """Minimise ``objective(w, c) + penalty(w)`` under ``l ≤ w ≤ u, A w ≤ b, A_eq w = b_eq``.
 
     Newton's method: each step minimises the second-order model over the feasible set exactly,
     followed by backtracking until the decrease is at least `ARMIJO` of the predicted one. Every
@@ -196,36 +201,59 @@ def solve(
         Largest accepted KKT residual.
     max_iter : int, default=100
         Largest number of Newton steps.
+    start : WarmStart, optional
+        Where to begin; by default at the feasible weights nearest to zero.
 
     Returns
     -------
     SolverResult
         Failure is reported in its `status` and `message`, never raised.
     """
+    if region.limits:
+        from ces_ml.linear.solver.support import solve_limited  # it solves many of these
+
+        return solve_limited(
+            objective,
+            penalty,
+            region,
+            fit_intercept=fit_intercept,
+            tol=tol,
+            max_iter=max_iter,
+            start=start,
+        )
     problem = _Problem(objective, penalty, fit_intercept)
     p = objective.n_features
-    origin = problem.at(np.zeros(p + 1))
-    reference = problem.centred(origin, region)
-    w0 = nearest_feasible(reference.scale, region)
-    if w0 is None:
-        return _result(problem, region, origin, None, np.inf, "infeasible", [], tol)
-    point = _start(problem, origin, w0)
+    if start is None:
+        origin = problem.at(np.zeros(p + 1))
+        reference = problem.centred(origin, region)
+        w0 = nearest_feasible(reference.scale, region)
+        if w0 is None:
+            return _result(problem, region, origin, None, np.inf, "infeasible", [], tol)
+        point = _start(problem, origin, w0)
+    else:
+        origin = problem.with_penalty(start.z * 0.0, start.origin)
+        reference = problem.centred(problem.with_penalty(origin.z, _at_zero(start)), region)
+        problem.n_passes = start.n_passes
+        point = problem.at(start.z)
     trace: list[TraceRow] = []
     answer: QPAnswer | None = None
     status: Status = "max_iter"
     residual, d, ridge = np.inf, np.zeros(p + 1), STEP_RIDGE
     for iteration in range(1, max_iter + 1):
         model = problem.centred(point, region)
-        answer = newton_step(model, point.w, region, ridge)
+        answer = newton_step(model, point.w, region, ridge, problem.kinks)
         if answer is None:
             status = "qp_failed"
             break
         d = _direction(point, answer.w)
-        following, t = _line_search(problem, point, d, answer.w, region)
-        before, predicted = residual, -float(point.gradient @ d)
+        slope = float(point.gradient @ d) + problem.kinks.change(point.w, answer.w)
+        following, t = _line_search(problem, point, d, answer.w, slope, region)
+        before, predicted = residual, -slope
         if following is not None:
             point = following
-        residual = kkt_residual(point.w, point.gradient, answer, region, reference)
+        residual = kkt_residual(
+            point.w, point.gradient, answer, region, reference, problem.kinks.slopes
+        )
         held = len(held_rules(point.w, region))
         trace.append(TraceRow(iteration, point.value, residual, t, held, problem.n_passes))
         if residual <= tol:
@@ -238,8 +266,10 @@ def solve(
         from_ridge = ridge * np.abs(d[:-1]) * model.scale**2 / (2.0 * reference.scale)
         if from_ridge.max(initial=0.0) > 0.1 * residual:
             ridge = max(0.01 * ridge, LEAST_STEP_RIDGE)
-    unpenalised = not penalty.curvature(point.w).all()
-    if answer is not None and unpenalised and _escapes(origin, point, d):
+    unpenalised = not (penalty.curvature(point.w) + problem.kinks.slopes).all()
+    ray = problem.kinks.ray  # a prior costs nothing along its own half-line
+    unpenalised |= ray is not None and penalty.value(ray.direction) == 0.0
+    if answer is not None and unpenalised and _escapes(origin, point, d, ray):
         status = "separable"
     return _result(problem, region, point, answer, residual, status, trace, tol)
 
@@ -256,6 +286,14 @@ def _start(problem: _Problem, origin: _Point, w0: Floats) -> _Point:
     return problem.at(z)
 
 
+def _at_zero(start: WarmStart) -> Evaluation:
+    """Return what the logistic loss has at zero of all that `centre` reads: ``¼·[x²; x, 1]``."""
+    mean, square = start.moments
+    hessian = np.diag(np.append(square, 1.0))
+    hessian[-1, :-1] = hessian[:-1, -1] = mean
+    return Evaluation(np.log(2.0), np.zeros(len(start.z)), 0.25 * hessian)
+
+
 def _direction(point: _Point, target: Floats) -> Floats:
     """Return the step to the target weights, the intercept following them optimally."""
     d = np.append(target - point.w, 0.0)
@@ -266,10 +304,14 @@ def _direction(point: _Point, target: Floats) -> Floats:
 
 
 def _line_search(
-    problem: _Problem, point: _Point, d: Floats, target: Floats, region: Polyhedron
+    problem: _Problem,
+    point: _Point,
+    d: Floats,
+    target: Floats,
+    slope: float,
+    region: Polyhedron,
 ) -> tuple[_Point | None, float]:
     """Return the accepted point and step length, or (None, 0) if no step decreases enough."""
-    slope = float(point.gradient @ d)
     slack = 16.0 * np.finfo(float).eps * abs(point.value)  # round-off of the sum itself
     if not np.isfinite(slope) or slope > slack:
         return None, 0.0
@@ -286,7 +328,7 @@ def _line_search(
     return None, 0.0
 
 
-def _escapes(origin: _Point, point: _Point, d: Floats) -> bool:
+def _escapes(origin: _Point, point: _Point, d: Floats, ray: Ray | None) -> bool:
     """Return whether the weights run off along a direction in which the objective has no minimum.
 
     Under separation the curvature along the last step has all but vanished, while the step has
@@ -294,6 +336,11 @@ def _escapes(origin: _Point, point: _Point, d: Floats) -> bool:
     is attained, one of the two fails.
     """
     curvature, initial = float(d @ point.hessian @ d), float(d @ origin.hessian @ d)
+    if ray is not None:  # whose scale follows the weights
+        along = (
+            ray.strength * float(d[:-1] @ ray.direction) ** 2 / float(ray.direction @ ray.direction)
+        )
+        curvature, initial = curvature - along, initial - along
     if initial <= 0.0 or curvature > 1e-3 * initial:
         return False
     grows = (d * point.z > 0.0) & (np.abs(d) > 0.01 * np.abs(point.z))
@@ -311,7 +358,7 @@ def _result(
     tol: float,
 ) -> SolverResult:
     if answer is None:
-        answer = QPAnswer(point.w, np.zeros(len(point.w)), np.zeros(len(region.b)))
+        answer = QPAnswer(point.w, *map(np.zeros_like, (point.w, region.b, region.b_eq)))
     return SolverResult(
         coef=point.w.copy(),
         intercept=float(point.z[-1]),
@@ -325,6 +372,7 @@ def _result(
         active=held_rules(point.w, region),
         bound_multipliers=answer.bound_multipliers,
         row_multipliers=answer.row_multipliers,
+        eq_multipliers=answer.eq_multipliers,
         n_passes=problem.n_passes,
         trace=tuple(trace),
     )

@@ -1,6 +1,7 @@
 """One Newton step: an exact quadratic program, solved by DAQP.
 
-The step minimises the second-order model of the objective over the feasible set. Three
+The step minimises the second-order model of the objective over the feasible set; absolute values
+and the scale of a prior stay as they are (`ces_ml.linear.solver.lift`). Three
 transformations make it well-posed without changing what is minimised in the end:
 
 1. The intercept is free, so it is eliminated exactly (Schur complement). What remains is the
@@ -8,26 +9,32 @@ transformations make it well-posed without changing what is minimised in the end
 2. The weights are measured in units of their own curvature, so columns may differ by any scale.
 3. `STEP_RIDGE` is added to the scaled curvature (less where it slows convergence, see
    `ces_ml.linear.solver.newton.solve`), and a column that is constant to within `CONSTANT`, or all
-   zero, gets curvature `FLAT` and no gradient: it moves only where rules move it. Both regularise
-   the *step*, like a proximal point method; the fixed point is still the optimum of the objective.
+   zero, gets curvature `FLAT` and no gradient: it moves only where rules or absolute values move
+   it. Both regularise the *step*, like a proximal point method; the fixed point is still the
+   optimum of the objective.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import daqp
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import qr
+
+from ces_ml.linear.solver.contract import Polyhedron
+from ces_ml.linear.solver.lift import Kinks, Lift
 
 __all__ = [
     "LEAST_STEP_RIDGE",
     "STEP_RIDGE",
     "Centred",
+    "Kinks",
     "Polyhedron",
     "QPAnswer",
     "centre",
+    "model_minimiser",
     "nearest_feasible",
     "newton_step",
 ]
@@ -41,11 +48,14 @@ STEP_RIDGE, LEAST_STEP_RIDGE = 1e-6, 1e-10
 RESCUE_RIDGES = (1e-4, 1e-2, 1.0)
 CONSTANT = 1e-12
 # DAQP reports a false conflict when a violated row depends on the active ones and the tolerance
-# is below round-off of its transformed problem; then the next, looser settings are tried, at last
-# with proximal iterations. The answer is refined on its active set, so these cost no accuracy.
+# is below round-off of its transformed problem, or when rows that compare columns of very different
+# units have terms below its idea of zero. Then the next settings are tried, at last with proximal
+# iterations. The answer is refined on its active set, so these cost no accuracy.
 DAQP_SETTINGS: tuple[dict[str, float], ...] = (
     {"primal_tol": 1e-11},
     {"primal_tol": 1e-9},
+    {"primal_tol": 1e-11, "sing_tol": 1e-14, "zero_tol": 1e-15},
+    {"primal_tol": 1e-9, "sing_tol": 1e-14, "zero_tol": 1e-15},
     {"primal_tol": 1e-7},
     {"primal_tol": 1e-7, "eps_prox": 1e-4},
     {"primal_tol": 1e-6, "eps_prox": 1e-2},
@@ -53,40 +63,6 @@ DAQP_SETTINGS: tuple[dict[str, float], ...] = (
 FLAT = 1e-2
 FEASIBLE = 1e-11
 _EQUALITY = 5
-
-
-class Polyhedron(Protocol):
-    """The feasible weights: ``lower ≤ w ≤ upper`` and ``A w ≤ b``, each part with its rule."""
-
-    @property
-    def lower(self) -> Floats:
-        """Lower bounds of shape (n_features,)."""
-        ...
-
-    @property
-    def upper(self) -> Floats:
-        """Upper bounds of shape (n_features,)."""
-        ...
-
-    @property
-    def A(self) -> Floats:  # noqa: N802
-        """Rows of shape (n_rows, n_features)."""
-        ...
-
-    @property
-    def b(self) -> Floats:
-        """Right-hand sides of shape (n_rows,)."""
-        ...
-
-    @property
-    def row_rules(self) -> tuple[str, ...]:
-        """The rule of each row, in words."""
-        ...
-
-    @property
-    def bound_rules(self) -> tuple[tuple[str | None, str | None], ...]:
-        """The rules of each weight's lower and upper bound, in words."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -111,11 +87,14 @@ class QPAnswer:
         Positive at an upper bound, negative at a lower one.
     row_multipliers : ndarray of shape (n_rows,)
         Not negative.
+    eq_multipliers : ndarray of shape (n_equations,)
+        Of either sign; 0 for an equation that follows from others.
     """
 
     w: Floats
     bound_multipliers: Floats
     row_multipliers: Floats
+    eq_multipliers: Floats
 
 
 def centre(
@@ -141,7 +120,7 @@ def centre(
     curvature = np.diag(H)
     flat = curvature <= CONSTANT * raw
     scale = np.sqrt(np.where(flat, raw, curvature))
-    return Centred(g, H, _with_balanced_zeros(scale, region.A), means)
+    return Centred(g, H, _with_balanced_zeros(scale, np.vstack([region.A, region.A_eq])), means)
 
 
 def _with_balanced_zeros(scale: Floats, A: Floats) -> Floats:
@@ -159,97 +138,152 @@ def _with_balanced_zeros(scale: Floats, A: Floats) -> Floats:
 
 
 def newton_step(
-    model: Centred, w: Floats, region: Polyhedron, ridge: float = STEP_RIDGE
+    model: Centred,
+    w: Floats,
+    region: Polyhedron,
+    ridge: float = STEP_RIDGE,
+    kinks: Kinks | None = None,
 ) -> QPAnswer | None:
-    """Minimise the quadratic model over the feasible weights, from feasible `w`.
+    """Minimise the quadratic model plus `kinks` over the feasible weights, from feasible `w`.
 
     None if DAQP fails.
     """
-    D = 1.0 / model.scale
-    H, f = model.hessian * np.outer(D, D), D * model.gradient
-    flat = np.diag(H) < 0.5  # scaled curvature is 1, except of columns without variation
-    H[flat], H[:, flat], H[flat, flat], f[flat] = 0.0, 0.0, FLAT, 0.0
-    rules = _Displacements.around(w, D, region, feasible=True)
+    lift = Lift.around(w, 1.0 / model.scale, region, kinks)
+    G, c = lift.model(*_scaled(model))
+    rules = _Displacements.around(lift, region, feasible=True)
     found = None
     for added in (ridge, *RESCUE_RIDGES):
-        answer = _exact_qp(H + added * np.eye(len(f)), f, rules)
+        answer = _exact_qp(G + np.diag(lift.ridge(added)), c, rules)
         found = found if answer is None else answer
         if answer is not None and rules.violation(answer[0]) <= FEASIBLE:
             break
     if found is None:
         return None
-    v, lam = found
-    if rules.violation(v) > FEASIBLE:
-        projected = _exact_qp(np.eye(len(f)), -v, rules)
-        v = v if projected is None else projected[0]
-    p = len(f)
-    target = rules.weights(v, w, D, region)
-    return QPAnswer(target, lam[:p] / D, np.maximum(lam[p:] / rules.size, 0.0))
+    z, lam = found
+    if rules.violation(z) > FEASIBLE:
+        projected = _exact_qp(np.eye(len(c)), -z, rules)
+        z = z if projected is None else projected[0]
+    target = lift.weights(z, region)
+    rows, equations = rules.row_multipliers(lam[len(c) :], region)
+    return QPAnswer(target, lift.bound_multipliers(lam[: len(c)], target), rows, equations)
+
+
+def model_minimiser(
+    model: Centred, w: Floats, region: Polyhedron, kinks: Kinks, ridge: float = STEP_RIDGE
+) -> Floats | None:
+    """Return the feasible minimiser of the model around `w`, which need not be feasible itself.
+
+    None if there are no feasible weights.
+    """
+    lift = Lift.around(w, 1.0 / model.scale, region, kinks)
+    G, c = lift.model(*_scaled(model))
+    rules = _Displacements.around(lift, region, feasible=False)
+    found = _exact_qp(G + np.diag(lift.ridge(ridge)), c, rules)
+    return None if found is None else lift.weights(found[0], region)
+
+
+def _scaled(model: Centred) -> tuple[Floats, Floats]:
+    """Return Hessian and gradient in units of the scale, without the noise of flat columns."""
+    D = 1.0 / model.scale
+    H, f = model.hessian * np.outer(D, D), D * model.gradient
+    flat = np.diag(H) < 0.5  # scaled curvature is 1, except of columns without variation
+    H[flat], H[:, flat], H[flat, flat], f[flat] = 0.0, 0.0, FLAT, 0.0
+    return H, f
 
 
 def nearest_feasible(scale: Floats, region: Polyhedron) -> Floats | None:
     """Return the feasible weights nearest to zero, in units of `scale`; None if there are none."""
     p = len(scale)
-    w, D = np.zeros(p), 1.0 / scale
-    if (region.lower <= 0).all() and (region.upper >= 0).all() and (region.b >= 0).all():
+    w = np.zeros(p)
+    inside = (region.lower <= 0).all() and (region.upper >= 0).all() and (region.b >= 0).all()
+    if inside and not region.b_eq.any():
         return w
-    rules = _Displacements.around(w, D, region, feasible=False)
-    found = _exact_qp(np.eye(p), np.zeros(p), rules)
-    return None if found is None else rules.weights(found[0], w, D, region)
+    lift = Lift.around(w, 1.0 / scale, region)
+    found = _exact_qp(np.eye(p), np.zeros(p), _Displacements.around(lift, region, feasible=False))
+    return None if found is None else lift.weights(found[0], region)
 
 
 @dataclass(frozen=True)
 class _Displacements:
-    """The region of `v` for which ``w + D·v`` is feasible, each row of length 1."""
+    """The region of `z` for which the lifted weights are feasible, each row of length 1.
+
+    Inequalities come first, then those equations that do not follow from the others.
+    """
 
     A: Floats
     b: Floats
     size: Floats
     lower: Floats
     upper: Floats
+    equal: NDArray[np.bool_]
+    equations: NDArray[np.intp]
 
     @classmethod
-    def around(cls, w: Floats, D: Floats, region: Polyhedron, *, feasible: bool) -> _Displacements:
-        A = region.A * D
-        size = np.linalg.norm(A, axis=1)
-        b = (region.b - region.A @ w) / size
-        lower, upper = (region.lower - w) / D, (region.upper - w) / D
-        if feasible:  # v = 0 is, whatever the round-off of b − A w says
+    def around(cls, lift: Lift, region: Polyhedron, *, feasible: bool) -> _Displacements:
+        lower, upper = lift.bounds(region)
+        rows, b = lift.rows(region.A), region.b - region.A @ lift.w
+        if feasible:  # z = 0 is, whatever the round-off of b − A w says
             b = np.maximum(b, 0.0)
-        return cls(A / size[:, np.newaxis], b, size, lower, upper)
+        equations, b_eq = lift.rows(region.A_eq), region.b_eq - region.A_eq @ lift.w
+        chosen = _independent(equations[:, lower < upper])
+        A = np.vstack([rows, equations[chosen]])
+        size = np.linalg.norm(A, axis=1)
+        return cls(
+            A / size[:, np.newaxis],
+            np.concatenate([b, b_eq[chosen]]) / size,
+            size,
+            lower,
+            upper,
+            np.arange(len(A)) >= len(b),
+            chosen,
+        )
 
-    def violation(self, v: Floats) -> float:
-        """Return the largest violation of a row or bound."""
-        outside = np.concatenate([self.lower - v, v - self.upper, self.A @ v - self.b])
+    def violation(self, z: Floats) -> float:
+        """Return the largest violation of a row, an equation or a bound."""
+        beyond = self.A @ z - self.b
+        beyond = np.where(self.equal, np.abs(beyond), beyond)
+        outside = np.concatenate([self.lower - z, z - self.upper, beyond])
         return float(outside.max(initial=0.0))
 
-    def weights(self, v: Floats, w: Floats, D: Floats, region: Polyhedron) -> Floats:
-        """Return ``w + D·v``, exactly on the bounds that `v` meets."""
-        target = w + D * v
-        target = np.where(v <= self.lower, region.lower, target)
-        target = np.where(v >= self.upper, region.upper, target)
-        return np.clip(target, region.lower, region.upper)
+    def row_multipliers(self, lam: Floats, region: Polyhedron) -> tuple[Floats, Floats]:
+        """Return the multipliers of all rows of `A` and of `A_eq`."""
+        plain = lam / self.size
+        equations = np.zeros(len(region.b_eq))
+        equations[self.equations] = plain[self.equal]
+        return np.maximum(plain[~self.equal], 0.0), equations
+
+
+def _independent(A: Floats) -> NDArray[np.intp]:
+    """Return rows of `A` on which all others depend."""
+    size = np.linalg.norm(A, axis=1)
+    rows = np.flatnonzero(size > 0.0)
+    if not len(rows):
+        return rows
+    _, R, order = qr(A[rows].T / size[rows], mode="economic", pivoting=True)
+    rank = int((np.abs(np.diag(R)) > 1e-10).sum())
+    return np.sort(rows[order[:rank]])
 
 
 def _exact_qp(H: Floats, f: Floats, rules: _Displacements) -> tuple[Floats, Floats] | None:
-    """Return the feasible `v` that minimises ``½vᵀHv + fᵀv``, and the multipliers there."""
-    p, m = len(f), len(rules.b)
-    sense = np.zeros(p + m, dtype=np.int32)
-    sense[:p][rules.lower == rules.upper] = _EQUALITY
+    """Return the feasible `z` that minimises ``½zᵀHz + fᵀz``, and the multipliers there."""
+    q, m = len(f), len(rules.b)
+    sense = np.zeros(q + m, dtype=np.int32)
+    sense[:q][rules.lower == rules.upper] = _EQUALITY
+    sense[q:][rules.equal] = _EQUALITY
     best: tuple[Floats, Floats] | None = None
     for settings in DAQP_SETTINGS:
-        v, _, flag, info = daqp.solve(
+        z, _, flag, info = daqp.solve(
             np.ascontiguousarray(H),
             np.ascontiguousarray(f),
             np.ascontiguousarray(rules.A),
             np.concatenate([rules.upper, rules.b]),
-            np.concatenate([rules.lower, np.full(m, -np.inf)]),
+            np.concatenate([rules.lower, np.where(rules.equal, rules.b, -np.inf)]),
             sense.copy(),
             **settings,
         )
         if flag != 1:
             continue
-        answer = _refine(H, f, rules, np.array(v), np.array(info["lam"]))
+        answer = _refine(H, f, rules, np.array(z), np.array(info["lam"]))
         if best is None or rules.violation(answer[0]) < rules.violation(best[0]):
             best = answer
         if rules.violation(best[0]) <= FEASIBLE:
@@ -258,29 +292,29 @@ def _exact_qp(H: Floats, f: Floats, rules: _Displacements) -> tuple[Floats, Floa
 
 
 def _refine(
-    H: Floats, f: Floats, rules: _Displacements, v: Floats, lam: Floats
+    H: Floats, f: Floats, rules: _Displacements, z: Floats, lam: Floats
 ) -> tuple[Floats, Floats]:
     """Solve again on the active set alone, which brings the answer to round-off.
 
     The given answer is returned where the refined one is not better: it leaves the feasible set,
     or a multiplier changes its sign.
     """
-    p = len(f)
+    q = len(f)
     fixed = rules.lower == rules.upper
-    pinned = (lam[:p] != 0.0) | fixed
-    ends = np.where(lam[:p] < 0.0, rules.lower, rules.upper)
-    v = np.where(pinned, ends, v)
-    active = lam[p:] != 0.0
+    pinned = (lam[:q] != 0.0) | fixed
+    ends = np.where(lam[:q] < 0.0, rules.lower, rules.upper)
+    z = np.where(pinned, ends, z)
+    active = (lam[q:] != 0.0) | rules.equal
     for _ in range(3):
         refined, multipliers = _on_active_set(H, f, rules, pinned, ends, active)
         beyond = rules.A @ refined > rules.b + 1e-15
         if not (beyond & ~active).any():
             break
         active |= beyond  # satisfied to DAQP's tolerance only
-    signs = (multipliers[:p] * lam[:p])[~fixed]
-    same_sign = (multipliers[p:] >= 0.0).all() and (signs >= 0.0).all()
-    if not same_sign or rules.violation(refined) > rules.violation(v) + 1e-13:
-        return v, lam
+    signs = (multipliers[:q] * lam[:q])[~fixed]
+    same_sign = (multipliers[q:][~rules.equal] >= 0.0).all() and (signs >= 0.0).all()
+    if not same_sign or rules.violation(refined) > rules.violation(z) + 1e-13:
+        return z, lam
     return refined, multipliers
 
 

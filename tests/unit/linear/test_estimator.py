@@ -176,6 +176,14 @@ def test_names_that_contradict_the_data_frame_are_refused(counts):
         ({"alpha": -1}, "alpha is out of its range"),
         ({"alpha": np.nan}, "alpha is out of its range"),
         ({"alpha": "1"}, "alpha is out of its range"),
+        ({"l1_ratio": -0.1}, "l1_ratio is out of its range"),
+        ({"l1_ratio": 1.1}, r"(?s)l1_ratio is out of its range.*at least 0, at most 1"),
+        ({"prior": {"x0": 1}, "prior_strength": -1}, "prior_strength is out of its range"),
+        ({"prior": {}}, "prior is not a mapping of hand-set weights"),
+        ({"prior": [1, 2, 3]}, "prior is not a mapping of hand-set weights"),
+        ({"prior": {"x9": 1}}, r"(?s)prior names a feature that is not there.*did you mean 'x"),
+        ({"prior": {"x0": np.nan}}, "prior weight of 'x0' is not a finite number"),
+        ({"prior": {"x0": "2"}}, "prior weight of 'x0' is not a finite number"),
         ({"tol": np.inf}, "tol is out of its range"),
         ({"max_iter": 0}, "max_iter is out of its range"),
         ({"max_iter": 2.5}, "max_iter is out of its range"),
@@ -243,11 +251,19 @@ def test_a_fitted_model_survives_pickling(counts):
 
 def test_it_works_in_pipeline_grid_search_and_calibration(counts):
     X, y = counts
-    rules = [None, ["x1 >= 0"], ["* >= 0", "x0 >= x2"]]
+    rules = [
+        None,
+        ["x1 >= 0"],
+        ["* >= 0", "x0 >= x2"],
+        ["* >= 0", "x0 <= 60%", "sum(all) = 1"],
+        ["at most 2 events"],
+    ]
     pipeline = make_pipeline(StandardScaler(), ConstrainedLogisticRegression())
     grid = {
         "constrainedlogisticregression__constraints": rules,
         "constrainedlogisticregression__alpha": [1e-4, 1e-1],
+        "constrainedlogisticregression__l1_ratio": [0.0, 0.5],
+        "constrainedlogisticregression__prior": [None, {"x0": 1}],
     }
     search = GridSearchCV(pipeline, grid, cv=3, scoring="neg_log_loss").fit(X, y)
     assert search.best_params_["constrainedlogisticregression__constraints"] in rules

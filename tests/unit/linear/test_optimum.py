@@ -199,6 +199,45 @@ def test_a_hundred_rules_that_depend_on_each_other_are_solved(seed, alpha):
     assert model.solver_result_.max_violation <= 1e-9
 
 
+@pytest.mark.parametrize("seed", range(3, 100, 12))
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_orders_between_columns_of_very_different_units_are_solved(seed, l1_ratio):
+    rng = np.random.default_rng(seed)
+    X = rng.poisson(rng.gamma(2.0, 0.5, 40) + 0.1, size=(500, 40)) * 10.0 ** rng.integers(-3, 4, 40)
+    y = rng.random(500) < 0.4
+    rules = [f"x{j} >= 0" for j in range(0, 40, 2)]
+    for _ in range(40):
+        a, b = rng.choice(40, 2, replace=False)
+        rules.append(f"x{a} >= {rng.choice([0.5, 1, 2])} * x{b} - {rng.choice([0.0, 0.1])}")
+    model = ConstrainedLogisticRegression(1e-3, constraints=rules, l1_ratio=l1_ratio).fit(X, y)
+    assert model.solver_result_.status == "optimal"
+    assert model.solver_result_.max_violation <= 1e-9
+
+
+def test_equations_that_follow_from_others_are_no_obstacle(normal):
+    rules = ["sum(x0, x1) = 0.5", "x2 = 0.1", "sum(x0, x1, x2) = 0.6", "sum(x2) = 0.1"]
+    model = ConstrainedLogisticRegression(constraints=rules).fit(*normal)
+    result = model.solver_result_
+    assert result.status == "optimal"
+    assert model.coef_[0, :2].sum() == pytest.approx(0.5, abs=1e-12)
+    assert set(result.active) == set(rules[:3])  # the last says the same as the second
+    assert result.eq_multipliers.shape == (2,)
+    only = ConstrainedLogisticRegression(constraints=rules[:2]).fit(*normal)
+    np.testing.assert_allclose(model.coef_, only.coef_, atol=1e-8)
+
+
+def test_the_multiplier_of_an_equation_is_the_price_of_its_right_hand_side(normal):
+    fits = [
+        ConstrainedLogisticRegression(constraints=f"sum(all) = {total}").fit(*normal)
+        for total in (3.0, 3.0 + 1e-5)
+    ]
+    low, high = (fit.solver_result_ for fit in fits)
+    assert low.eq_multipliers[0] < 0  # a greater total is worse
+    rise = (high.objective - low.objective) / 1e-5
+    assert rise == pytest.approx(-low.eq_multipliers[0], rel=1e-3)
+    assert low.multipliers == {"sum(all) = 3.0": -low.eq_multipliers[0]}
+
+
 def test_columns_of_zeros_follow_the_rules_that_tie_them_to_others(normal):
     X, y = normal
     X = np.column_stack([X, np.zeros((len(y), 2))])

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ces_ml.errors import ConstraintError, InfeasibleConstraintsError
-from ces_ml.linear import Bounds, Order, Sign, compile_constraints
+from ces_ml.linear import (
+    AtMost,
+    Bounds,
+    GroupShare,
+    Order,
+    Share,
+    Sign,
+    Sum,
+    compile_constraints,
+    parse_constraint,
+)
 
 NAMES = ["login", "page_view", "page_like", "purchase", "page_*"]
 INF = np.inf
@@ -125,6 +135,12 @@ CONFLICTS = [
     (["* >= 1", "a >= b + 0.1", "d = 2", "c <= 0.5"], [0, 3]),
     (["a <= b <= c", "c <= d", "d <= a - 0.5", "login >= 0"], [0, 1, 2]),
     (["a = 1", "a = 2", "a = 3"], [1, 2]),
+    (["sum(a, b) = 1", "login >= 0", "a >= 1", "b >= 0.5"], [0, 2, 3]),
+    (["sum(all) = 1", "sum(a, b) <= 2", "sum(all) = 2"], [0, 2]),
+    (["exclude a", "b >= 0", "a >= b + 0.5"], None),
+    (["at most 2 events", "a = 1", "b >= 1", "c >= 1", "d <= 1"], [0, 1, 2, 3]),
+    (["at most 1 of a, b", "include a", "include b", "c >= 0"], [0, 1, 2]),
+    (["include a", "exclude a, b", "b <= 1"], [0, 1]),
 ]
 
 
@@ -137,6 +153,123 @@ def test_a_conflict_names_a_smallest_set_of_rules_in_the_words_of_the_user(rules
     assert caught.value.got == "; ".join(f"`{rule}`" for rule in expected)
     for rule in expected:
         compile_constraints([other for other in expected if other != rule], names)
+
+
+def test_a_share_is_a_row_of_all_weights_by_their_signs():
+    region = compile_constraints(["a >= 0", "b <= 0", "c = 0.5", "a <= 40%"], ["a", "b", "c"])
+    np.testing.assert_allclose(region.A, [[0.6, 0.4, -0.4]])
+    np.testing.assert_array_equal(region.b, [0])
+    assert region.row_rules == ("a <= 40%",)
+    low = compile_constraints(["* >= 0", "10% <= a <= 40%"], ["a", "b"])
+    np.testing.assert_allclose(low.A, [[-0.9, 0.1], [0.6, -0.4]])
+
+
+def test_a_share_given_exactly_is_an_equation():
+    region = compile_constraints(["* >= 0", Share("a", 0.5, 0.5)], ["a", "b"])
+    np.testing.assert_array_equal(region.A_eq, [[0.5, -0.5]])
+    assert region.eq_rules == ("a = 50%",)
+
+
+def test_a_glob_beside_a_share_means_each_feature_and_in_a_sum_all_together():
+    names = ["s_a", "s_b", "c"]
+    each = compile_constraints(["* >= 0", "s_* <= 20%"], names)
+    group = compile_constraints(["* >= 0", GroupShare("s_*", high=0.2)], names)
+    np.testing.assert_allclose(each.A, [[0.8, -0.2, -0.2], [-0.2, 0.8, -0.2]])
+    np.testing.assert_allclose(group.A, [[0.8, 0.8, -0.2]])
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ["a >= b >= c", "c >= 0"],
+        ["c <= b <= a", "c = 1"],
+        ["a >= 2 * c", "b >= 0.5 * a + 1", "c >= 0"],
+        ["exclude a", "b >= 0", "c <= -1"],
+        ["sum(a, b) = 0", "a >= 0", "c >= 0"],
+    ],
+)
+def test_signs_may_follow_from_several_rules_together(rules):
+    region = compile_constraints([*rules, "b <= 90%"], ["a", "b", "c"])
+    assert region.row_rules[-1] == "b <= 90%"
+
+
+def test_a_share_of_weights_without_known_sign_names_them_and_the_rule_to_add():
+    with pytest.raises(ConstraintError, match="every weight has a known sign") as caught:
+        compile_constraints(
+            ["a >= 0", "c d <= 3".replace("c d", '"c d"'), "a <= 40%"], ["a", "c d"]
+        )
+    assert caught.value.got == "1 of 2 weights without one: 'c d'"
+    assert caught.value.hint == 'add `"c d" >= 0` or `"c d" <= 0`, and so for each of them'
+    many = [f"x{j}" for j in range(20)]
+    with pytest.raises(ConstraintError, match=r"20 of 20 weights .* 8 more"):
+        compile_constraints("x0 <= 40%", many)
+
+
+def test_a_sum_is_a_row_or_an_equation_and_of_one_feature_a_bound():
+    region = compile_constraints(
+        ["sum(a*, b) <= 2", "sum(all) = 1", "sum(b) >= -1", Sum("a1", 0.5, 0.5)], ["a1", "a2", "b"]
+    )
+    np.testing.assert_array_equal(region.A, [[1, 1, 1]])
+    np.testing.assert_array_equal(region.A_eq, [[1, 1, 1]])
+    np.testing.assert_array_equal(region.b_eq, [1])
+    np.testing.assert_array_equal(region.lower, [0.5, -INF, -1])
+    np.testing.assert_array_equal(region.upper, [0.5, INF, INF])
+
+
+def test_all_and_a_star_in_a_group_mean_every_feature_even_if_one_is_so_called():
+    names = ["*", "all", "b"]
+    for rule in ("sum(all) = 1", "sum(*) = 1"):
+        assert compile_constraints(rule, names).A_eq.sum() == 3
+    assert compile_constraints('sum("*", "all") = 1', names).A_eq.tolist() == [[1, 1, 0]]
+
+
+def test_excluded_weights_are_fixed_at_zero_and_named_by_their_rule():
+    region = compile_constraints(["exclude page_*, login", "login <= 2"], NAMES[:-1])
+    np.testing.assert_array_equal(region.lower, [0, 0, 0, -INF])
+    np.testing.assert_array_equal(region.upper, [0, 0, 0, INF])
+    assert region.bound_rules[0] == ("exclude page_*, login",) * 2
+
+
+def test_limits_on_the_number_and_kept_features_are_carried_along():
+    region = compile_constraints(
+        ["at most 2 of page_*", AtMost(3), "include login, page_view"], NAMES[:-1]
+    )
+    assert [(limit.members, limit.k) for limit in region.limits] == [
+        ((1, 2), 2),
+        ((0, 1, 2, 3), 3),
+    ]
+    assert region.limit_rules == ("at most 2 of page_*", "at most 3 events")
+    assert region.kept == (0, 1)
+    assert region.kept_rules == ("include login, page_view",) * 2
+
+
+@pytest.mark.parametrize(
+    "rule", ["sum(zz) >= 1", "sum(zz*) <= 3%", "exclude zz", "include zz", "at most 2 of zz, a"]
+)
+def test_groups_that_name_nothing_are_refused(rule):
+    with pytest.raises(ConstraintError, match="no feature"):
+        compile_constraints(rule, ["a", "b"])
+
+
+def test_every_kind_says_what_it_is_in_its_own_text():
+    rules = ["* >= 0", "a >= b", "a <= 40%", "sum(all) = 1", "exclude b", "at most 1 events"]
+    again = [str(part) for rule in rules for part in parse_constraint(rule)]
+    assert again == rules
+
+
+@pytest.mark.parametrize(
+    ("rules", "smallest"),
+    [
+        (["* >= 0", "a <= 20%", "sum(all) = 1", "sum(a, b) >= 1", "b <= 30%"], [1, 2, 3, 4]),
+        (["* >= 0", "login <= 30%", "login >= 1", "sum(all) <= 3"], [1, 2, 3]),
+    ],
+)
+def test_a_conflict_of_shares_takes_the_signs_from_all_rules(rules, smallest):
+    with pytest.raises(InfeasibleConstraintsError, match="rules together") as caught:
+        compile_constraints(rules, ["login", "a", "b"])
+    assert caught.value.got == "; ".join(f"`{rules[i]}`" for i in smallest)
+    for i in smallest:
+        compile_constraints(rules[:i] + rules[i + 1 :], ["login", "a", "b"])
 
 
 def test_rules_that_touch_in_one_point_hold_together():

@@ -11,6 +11,13 @@ GRID = [
     for fit_intercept in (True, False)
     for constraints in (None, "* >= -50", ["-50 <= * <= 50"], [Bounds("*", high=50.0)])
 ]
+GRID += [
+    ConstrainedLogisticRegression(alpha, constraints=constraints, l1_ratio=l1_ratio, prior=prior)
+    for alpha in (1e-4, 1e-2)
+    for l1_ratio in (0.5, 1.0)
+    for prior in (None, {"x0": 1.0})
+    for constraints in (None, ["* >= -50", "sum(all) <= 60"])
+]
 
 
 # The checks fit separable data, which without a penalty have no optimum.

@@ -27,8 +27,11 @@ def naive(X, y, s, w, c):
 
 
 STORAGES = {
-    "dense": (lambda X: X, None),
-    "fortran order": (np.asfortranarray, None),
+    "dense": (lambda X: X, False),
+    "dense, compiled": (lambda X: X, True),
+    "fortran order": (np.asfortranarray, False),
+    "fortran order, compiled": (np.asfortranarray, True),
+    "every other column, compiled": (lambda X: np.repeat(X, 2, axis=1)[:, ::2], True),
     "csr_matrix, densified": (sp.csr_matrix, False),
     "csr_array, densified": (sp.csr_array, False),
     "csr_matrix, compiled": (sp.csr_matrix, True),
@@ -51,6 +54,9 @@ def test_every_storage_gives_the_sums_of_the_contract(storage, dtype, monkeypatc
     np.testing.assert_allclose(gradient, expected[1], atol=1e-14)
     np.testing.assert_allclose(hessian, expected[2], atol=1e-14)
     np.testing.assert_array_equal(hessian, hessian.T)
+    mean, square = blocks.moments()
+    np.testing.assert_allclose(mean, s @ X / s.sum(), rtol=1e-13)
+    np.testing.assert_allclose(square, s @ X.astype(float) ** 2 / s.sum(), rtol=1e-13)
 
 
 def test_equal_calls_give_equal_bits():

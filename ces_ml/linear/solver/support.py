@@ -1,0 +1,365 @@
+"""At most *k* weights: which of them may differ from zero.
+
+This is the one kind of rule that is not convex. The search runs on the second-order model of the
+objective, where a set of weights costs one small quadratic program and no pass over the data:
+
+1. Solve without the limits. The objective there is a lower bound for every choice.
+2. On the model at that point: drop weights one by one, each time the one whose loss costs least,
+   then exchange one weight for another while that helps.
+3. Branch and bound on the same model. The bound of a branch is its program without limits. If it
+   ends within `MAX_NODES` programs, no other choice is better *on the model*.
+4. Solve on the data with the chosen weights alone, and repeat from 2 with the model at that
+   solution, until the choice stays or brings no decrease.
+
+The answer is optimal for its choice, to the KKT residual. How far another choice could be below
+it is reported as `SolverResult.gap`: the difference to the bound of step 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ces_ml.linear.kernels.contract import BlockObjective, Evaluation
+from ces_ml.linear.penalties import Penalty
+from ces_ml.linear.solver.contract import Limit, Polyhedron
+from ces_ml.linear.solver.lift import Kinks
+from ces_ml.linear.solver.newton import SolverResult, solve
+from ces_ml.linear.solver.step import Centred, centre, model_minimiser
+from ces_ml.linear.solver.warm_start import WarmStart
+
+__all__ = ["MAX_NODES", "solve_limited"]
+
+Floats = NDArray[np.float64]
+Zeros = frozenset[int]
+
+MAX_NODES = 3_000
+"""Quadratic programs that branch and bound may solve."""
+
+MAX_ROUNDS = 4
+EXCHANGES = 12
+"""How many weights are tried in place of each: those with the steepest gradient."""
+
+
+def solve_limited(
+    objective: BlockObjective,
+    penalty: Penalty,
+    region: Polyhedron,
+    *,
+    fit_intercept: bool = True,
+    tol: float = 1e-8,
+    max_iter: int = 100,
+    start: WarmStart | None = None,
+) -> SolverResult:
+    """Minimise as `ces_ml.linear.solver.solve` does, under the limits of `region` as well.
+
+    Returns
+    -------
+    SolverResult
+        With `support`, `gap` and `support_proved`. Its status is ``"infeasible"`` if the search
+        found no choice that obeys all rules.
+    """
+
+    def solved(zeros: Zeros, begin: WarmStart | None) -> SolverResult:
+        return solve(
+            objective,
+            penalty,
+            _Restricted.of(region, zeros),
+            fit_intercept=fit_intercept,
+            tol=tol,
+            max_iter=max_iter,
+            start=begin,
+        )
+
+    relaxed = solved(frozenset(), start)
+    limits = _Limits(region.limits, frozenset(region.kept))
+    if relaxed.status == "infeasible" or limits.violated(relaxed.coef) is None:
+        return _described(relaxed, relaxed, region, proved=True, n_passes=relaxed.n_passes)
+    best, zeros, proved, at, n_passes = None, None, False, relaxed, relaxed.n_passes
+    for _ in range(MAX_ROUNDS):
+        loss = objective.evaluate(at.coef, at.intercept)
+        n_passes += 1
+        model = _Model.at(loss, penalty, region, at.coef, fit_intercept=fit_intercept)
+        search = _Search(model, limits)
+        chosen = search.best(zeros)
+        if chosen is None or chosen == zeros:
+            proved = search.proved
+            break
+        begin = None
+        if start is not None:
+            target, _ = search.cost(chosen)
+            begin = replace(start, z=_with_intercept(loss, at, target, fit_intercept), n_passes=0)
+        found = solved(chosen, begin)
+        n_passes += found.n_passes
+        if best is not None and found.objective >= best.objective:
+            break
+        best, zeros, at, proved = found, chosen, found, search.proved
+    if best is None:
+        none = "no choice of weights was found that obeys all rules and the limit on their number"
+        return replace(relaxed, status="infeasible", message=none, n_passes=n_passes)
+    return _described(best, relaxed, region, proved=proved, n_passes=n_passes)
+
+
+def _with_intercept(
+    loss: Evaluation, at: SolverResult, target: Floats, fit_intercept: bool
+) -> Floats:
+    d = target - at.coef
+    curvature = loss.hessian[-1, -1]
+    if not fit_intercept or curvature <= 0.0:
+        return np.append(target, at.intercept)
+    shift = -(loss.gradient[-1] + loss.hessian[-1, :-1] @ d) / curvature
+    return np.append(target, at.intercept + shift)
+
+
+def _described(
+    found: SolverResult, relaxed: SolverResult, region: Polyhedron, *, proved: bool, n_passes: int
+) -> SolverResult:
+    """Return the result with its choice of weights, and what is known about other choices."""
+    used = set(np.flatnonzero(found.coef).tolist()) | set(region.kept)
+    full = [
+        rule
+        for limit, rule in zip(region.limits, region.limit_rules, strict=True)
+        if len(used.intersection(limit.members)) >= limit.k
+    ]
+    gap = max(0.0, found.objective - relaxed.objective)
+    how = "proved best on the quadratic model" if proved else "found by exchange"
+    return replace(
+        found,
+        active=(*found.active, *full),
+        message=f"{found.message}; {len(used)} weights, {how}; no other choice is lower by more "
+        f"than {gap:.2e}",
+        support=tuple(sorted(used)),
+        gap=gap,
+        support_proved=proved,
+        n_passes=n_passes,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Restricted:
+    """A polyhedron in which some weights are zero, without its limits."""
+
+    lower: Floats
+    upper: Floats
+    A: Floats
+    b: Floats
+    row_rules: tuple[str, ...]
+    bound_rules: tuple[tuple[str | None, str | None], ...]
+    A_eq: Floats
+    b_eq: Floats
+    eq_rules: tuple[str, ...]
+    limits: tuple[Limit, ...] = ()
+    limit_rules: tuple[str, ...] = ()
+    kept: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, region: Polyhedron, zeros: Zeros) -> _Restricted:
+        lower, upper = region.lower.copy(), region.upper.copy()
+        j = sorted(zeros)
+        # Where a rule excludes zero the bounds now cross, and the quadratic program says so.
+        lower[j], upper[j] = np.maximum(lower[j], 0.0), np.minimum(upper[j], 0.0)
+        rules = tuple(
+            (None, None) if j in zeros else pair for j, pair in enumerate(region.bound_rules)
+        )
+        return cls(
+            lower,
+            upper,
+            region.A,
+            region.b,
+            region.row_rules,
+            rules,
+            region.A_eq,
+            region.b_eq,
+            region.eq_rules,
+        )
+
+
+@dataclass(frozen=True)
+class _Limits:
+    limits: Sequence[Limit]
+    kept: frozenset[int]
+
+    def violated(self, w: Floats) -> Limit | None:
+        """Return the first limit that the weights exceed, those that are kept counted as used."""
+        used = self.kept.union(np.flatnonzero(w).tolist())
+        for limit in self.limits:
+            if len(used.intersection(limit.members)) > limit.k:
+                return limit
+        return None
+
+    def closed(self, keep: frozenset[int], zeros: Zeros) -> Zeros | None:
+        """Return `zeros` with all that full limits exclude; None if `keep` is too many."""
+        keep = keep | self.kept
+        for limit in self.limits:
+            members = set(limit.members)
+            room = limit.k - len(keep & members)
+            if room < 0:
+                return None
+            if room == 0:
+                zeros = zeros | (members - keep)
+        return None if zeros & keep else zeros
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """The second-order model of the loss around `w`, with the penalty as it is."""
+
+    loss: Centred
+    whole: Centred
+    penalty: Penalty
+    region: Polyhedron
+    w: Floats
+    kinks: Kinks
+
+    @classmethod
+    def at(
+        cls,
+        loss: Evaluation,
+        penalty: Penalty,
+        region: Polyhedron,
+        w: Floats,
+        *,
+        fit_intercept: bool,
+    ) -> _Model:
+        gradient, hessian = loss.gradient.copy(), loss.hessian.copy()
+        plain = centre(gradient, hessian, region, fit_intercept=fit_intercept)
+        p = len(w)
+        gradient[:p] += penalty.gradient(w)
+        hessian[np.arange(p), np.arange(p)] += penalty.curvature(w)
+        whole = centre(gradient, hessian, region, fit_intercept=fit_intercept)
+        kinks = Kinks(penalty.slopes(p), penalty.ray())
+        return cls(plain, whole, penalty, region, w, kinks)
+
+    def minimum(self, zeros: Zeros) -> tuple[Floats, float]:
+        """Return the best weights with these at zero, and their cost (infinite: none)."""
+        region = _Restricted.of(self.region, zeros)
+        if (region.lower > region.upper).any():
+            return self.w, np.inf
+        target = model_minimiser(self.whole, self.w, region, self.kinks)
+        if target is None:
+            return self.w, np.inf
+        d = target - self.w
+        change = self.loss.gradient @ d + 0.5 * d @ self.loss.hessian @ d
+        return target, float(change) + self.penalty.value(target)
+
+
+@dataclass
+class _Search:
+    """The search for the weights that are zero, on one model."""
+
+    model: _Model
+    limits: _Limits
+    proved: bool = False
+    _costs: dict[Zeros, tuple[Floats, float]] = field(default_factory=dict)
+
+    def cost(self, zeros: Zeros) -> tuple[Floats, float]:
+        """Return weights and cost, each choice computed once."""
+        if zeros not in self._costs:
+            self._costs[zeros] = self.model.minimum(zeros)
+        return self._costs[zeros]
+
+    def best(self, known: Zeros | None) -> Zeros | None:
+        """Return the best choice found, at least as good on the model as the `known` one."""
+        found = self._descend()
+        if known is not None and (found is None or self._value(known) <= self._value(found)):
+            found = known
+        if found is not None:
+            found = self._exchange(found)
+        better = self._branch(np.inf if found is None else self._value(found))
+        return found if better is None else better
+
+    def _value(self, zeros: Zeros) -> float:
+        return self.cost(zeros)[1]
+
+    def _importance(self, w: Floats) -> Floats:
+        importance: Floats = np.abs(w) * self.model.whole.scale
+        return importance
+
+    def _descend(self) -> Zeros | None:
+        """Drop weights until the limits hold: by importance first, by cost near the end."""
+        zeros: Zeros = frozenset()
+        while True:
+            w, value = self.cost(zeros)
+            if not np.isfinite(value):
+                return None
+            limit = self.limits.violated(w)
+            if limit is None:
+                return self._complete(zeros, w)
+            free = [j for j in limit.members if w[j] != 0.0 and j not in self.limits.kept]
+            free.sort(key=lambda j: self._importance(w)[j])
+            near = [zeros | {j} for j in free[: max(8, len(free) - 2 * limit.k)][:EXCHANGES]]
+            choice = min(near, key=self._value, default=None)
+            if choice is None or not np.isfinite(self._value(choice)):
+                others = [zeros | {j} for j in free]
+                choice = min(others, key=self._value, default=None)
+            if choice is None:
+                return None
+            zeros = choice
+
+    def _complete(self, zeros: Zeros, w: Floats) -> Zeros:
+        """Return all members of limits that are zero: the choice that `w` is one point of."""
+        members = {j for limit in self.limits.limits for j in limit.members}
+        used = self.limits.kept.union(np.flatnonzero(w).tolist())
+        return zeros | frozenset(members - used)
+
+    def _exchange(self, zeros: Zeros) -> Zeros:
+        """Exchange weights, or let one more in where there is room, while the cost falls."""
+        improved = True
+        while improved:
+            improved = False
+            for other in self._neighbours(zeros):
+                if self._value(other) < self._value(zeros) - 1e-14:
+                    zeros, improved = self._complete(other, self.cost(other)[0]), True
+                    break
+        return zeros
+
+    def _neighbours(self, zeros: Zeros) -> Iterator[Zeros]:
+        w, _ = self.cost(zeros)
+        model = self.model
+        gradient = model.whole.gradient + model.whole.hessian @ (w - model.w)
+        steepness = np.abs(gradient) / model.whole.scale
+        entering = sorted(zeros, key=lambda j: -steepness[j])[:EXCHANGES]
+        used = self.limits.kept.union(np.flatnonzero(w).tolist())
+        leaving = sorted(used - self.limits.kept, key=lambda j: self._importance(w)[j])
+        for i in entering:
+            limits = [limit for limit in self.limits.limits if i in limit.members]
+            full = [m for m in limits if len(used.intersection(m.members)) >= m.k]
+            if not full:
+                yield zeros - {i}
+            for j in leaving:
+                if full and all(j in limit.members for limit in full):
+                    yield (zeros - {i}) | {j}
+
+    def _branch(self, ceiling: float) -> Zeros | None:
+        """Return a choice below `ceiling`, if branch and bound finds one; set `proved`."""
+        best: Zeros | None = None
+        stack: list[tuple[frozenset[int], Zeros]] = [(frozenset(), frozenset())]
+        nodes = 0
+        while stack:
+            keep, zeros = stack.pop()
+            fresh = zeros not in self._costs
+            nodes += fresh
+            if nodes > MAX_NODES:
+                return best
+            w, value = self.cost(zeros)
+            least_gain = 1e-12 * max(1.0, abs(value))
+            if not np.isfinite(value) or value + least_gain >= ceiling:
+                continue
+            limit = self.limits.violated(w)
+            if limit is None:
+                best, ceiling = self._complete(zeros, w), value
+                continue
+            decided = keep | self.limits.kept
+            open_ = [j for j in limit.members if w[j] != 0.0 and j not in decided]
+            if not open_:
+                continue
+            j = max(open_, key=lambda i: self._importance(w)[i])
+            for kept, excluded in ((keep, zeros | {j}), (keep | {j}, zeros)):
+                closed = self.limits.closed(kept, excluded)
+                if closed is not None:
+                    stack.append((kept, closed))
+        self.proved = True
+        return best

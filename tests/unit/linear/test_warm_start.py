@@ -1,0 +1,104 @@
+"""A start from a sample changes the number of passes, and nothing else."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from ces_ml.linear import compile_constraints
+from ces_ml.linear.kernels import RowBlocks
+from ces_ml.linear.losses import LogisticLoss
+from ces_ml.linear.penalties import Ridge
+from ces_ml.linear.solver import solve, warm_start
+
+LOSS = LogisticLoss()
+P = 8
+RULES = ["x0 >= x1", "x2 <= 0.1", "x3 >= 0", "x5 >= 0"]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    X = np.log1p(rng.poisson(rng.gamma(0.7, 1.0, (60_000, 1)) * np.linspace(2, 0.1, P)))
+    w = np.array([0.3, 0.5, 0.4, -0.3, 0.0, 0.2, -0.2, 0.1])
+    y = rng.random(len(X)) < 1 / (1 + np.exp(1.0 - X @ w))
+    return X, y.astype(np.int8)
+
+
+def both(blocks, rules=RULES, tol=1e-11, alpha=1e-4, **options):
+    region = compile_constraints(rules, [f"x{j}" for j in range(P)])
+    start = warm_start(blocks, Ridge(alpha), region, **options)
+    cold = solve(blocks, Ridge(alpha), region, tol=tol, **options)
+    return start, cold, solve(blocks, Ridge(alpha), region, tol=tol, start=start, **options)
+
+
+@pytest.mark.parametrize("convert", [sp.csr_matrix, np.asarray], ids=["csr", "dense"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_the_optimum_is_that_of_the_cold_start(rows, convert, fit_intercept):
+    X, y = rows
+    blocks = RowBlocks(convert(X), y, None, LOSS)
+    start, cold, warm = both(blocks, fit_intercept=fit_intercept)
+    assert start is not None
+    assert warm.status == cold.status == "optimal"
+    np.testing.assert_allclose(warm.coef, cold.coef, atol=1e-10)
+    assert warm.intercept == pytest.approx(cold.intercept, abs=1e-10)
+    assert warm.objective == pytest.approx(cold.objective, abs=1e-14)
+    assert warm.active == cold.active
+    assert warm.n_iter <= cold.n_iter
+    assert warm.n_passes == warm.trace[-1].n_passes
+
+
+def test_the_residual_is_in_the_units_of_all_rows(rows):
+    X, y = rows
+    blocks = RowBlocks(X, y, None, LOSS)
+    region = compile_constraints(None, [f"x{j}" for j in range(P)])
+    start = warm_start(blocks, Ridge(1e-4), region)
+    step = solve(blocks, Ridge(1e-4), region, max_iter=1, start=start)
+    eta = X @ step.coef + step.intercept
+    q = 1 / (1 + np.exp(-eta))
+    g = X.T @ (q - y) / len(y) + 1e-4 * step.coef - X.mean(axis=0) * (q - y).mean()
+    expected = np.abs(g / np.sqrt(X.var(axis=0) + 4e-4)).max()
+    assert step.kkt_residual == pytest.approx(max(expected, abs((q - y).mean())), rel=1e-3)
+
+
+def test_weights_count_in_the_sample_too(rows):
+    X, y = rows
+    s = np.where(y, 3.0, 0.5)
+    start, cold, warm = both(RowBlocks(X, y, s, LOSS))
+    assert start is not None
+    np.testing.assert_allclose(warm.coef, cold.coef, atol=1e-10)
+
+
+def test_rows_that_are_sorted_by_outcome_are_sampled_from_both(rows):
+    X, y = rows
+    order = np.argsort(y, kind="stable")
+    blocks = RowBlocks(X[order], y[order], None, LOSS)
+    assert blocks.every(6).rarer_outcome() == pytest.approx(blocks.rarer_outcome() / 6, abs=1)
+    start, cold, warm = both(blocks)
+    assert start is not None
+    np.testing.assert_allclose(warm.coef, cold.coef, atol=1e-10)
+
+
+def test_a_sample_that_misleads_costs_passes_and_no_accuracy(rows):
+    X, y = rows
+    y = y.copy()
+    y[::6] = 1 - y[::6]  # the sampled rows say the opposite
+    start, cold, warm = both(RowBlocks(X, y, None, LOSS))
+    assert start is not None
+    np.testing.assert_allclose(warm.coef, cold.coef, atol=1e-10)
+
+
+def test_there_is_no_warm_start_from_few_rows_or_from_one_outcome(rows):
+    X, y = rows
+    region = compile_constraints(None, [f"x{j}" for j in range(P)])
+    assert warm_start(RowBlocks(X[:5000], y[:5000], None, LOSS), Ridge(1e-4), region) is None
+    rare = np.zeros_like(y)
+    rare[1::1000] = 1
+    assert warm_start(RowBlocks(X, rare, None, LOSS), Ridge(1e-4), region) is None
+
+
+def test_there_is_no_warm_start_from_a_sample_that_is_separated(rows):
+    X, _ = rows
+    separated = (X[:, 0] > 1.0).astype(np.int8)
+    region = compile_constraints(None, [f"x{j}" for j in range(P)])
+    start = warm_start(RowBlocks(X, separated, None, LOSS), Ridge(0.0), region)
+    assert start is None
