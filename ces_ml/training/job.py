@@ -224,8 +224,13 @@ def _fit(
     # float32: the last bits of a decayed sum depend on the order of addition, and half the memory
     # is enough. The solver adds in float64.
     Z = table.design().astype(np.float32)
+    drawn = config.model.prior_strength > 0
     model = ConstrainedLogisticRegression(
-        alpha=config.model.alpha, constraints=config.model.rules or None
+        alpha=config.model.alpha,
+        l1_ratio=config.model.l1_ratio,
+        constraints=config.model.rules or None,
+        prior=config.model.hand_set if drawn else None,
+        prior_strength=config.model.prior_strength,
     )
     return model.fit(Z[split.train], table.outcomes[split.train], feature_names=table.names)
 

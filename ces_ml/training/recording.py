@@ -75,6 +75,8 @@ def _params(result: TrainingResult) -> dict[str, str]:
         "transforms": ", ".join(dict.fromkeys(t.transform for t in result.weight_set.terms)),
         "rules": "; ".join(config.model.rules),
         "alpha": repr(config.model.alpha),
+        "l1_ratio": repr(config.model.l1_ratio),
+        "prior_strength": repr(config.model.prior_strength),
         "scale": config.score.scale,
         "seed": str(config.seed),
         "events": config.events.path or "passed from Python",

@@ -67,6 +67,7 @@ def test_paths_are_relative_to_the_configuration_file(tmp_path) -> None:
         (yaml_with(outcome="{task: churned, horizon: 28d}"), r"(.|\n)*did you mean 'churn'"),
         (yaml_with(name="a/b"), "the weight set can't have this name"),
         (yaml_with(model="{alpha: -1}"), "alpha has a value that is not allowed"),
+        (yaml_with(model="{prior_strength: 1}"), "but there are none"),
         (yaml_with(split="{test_share: 1.5}"), "test_share has a value that is not allowed"),
         (yaml_with() + "\nname: again", r"written twice(.|\n)*line 5"),
         ("name: [", "is not YAML"),

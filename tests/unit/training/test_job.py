@@ -214,3 +214,20 @@ def test_a_sample_that_lost_most_rows_to_earlier_outcomes_is_pointed_out(
     common = changed(common, counts=[{"events": "page_view", "window": "28d"}], model={})
     with pytest.warns(CesWarning, match=r"rows are left out because.*`repeatable: true`"):
         count_for_training(common, log)
+
+
+def test_weights_can_be_drawn_to_the_hand_set_ones(
+    config: TrainingConfig, log: pd.DataFrame
+) -> None:
+    hand = {"login": 1.0, "demo_booked": 4.0, "support_ticket": -2.0}
+    model = {"hand_set": hand, "prior_strength": 100.0, "rules": ["login >= 0"]}
+    w = train(changed(config, model=model), log).weight_set.weights
+    scale = w["login"]
+    assert scale > 0
+    assert w["demo_booked"] / scale == pytest.approx(4, rel=0.02)
+    assert w["support_ticket"] / scale == pytest.approx(-2, rel=0.02)
+
+
+def test_a_lasso_leaves_terms_out(config: TrainingConfig, log: pd.DataFrame) -> None:
+    w = train(changed(config, model={"alpha": 0.03, "l1_ratio": 1.0}), log).weight_set.weights
+    assert 0 < sum(v == 0 for v in w.values()) < len(w)
