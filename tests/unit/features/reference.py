@@ -210,7 +210,8 @@ def resolve(patterns: Sequence[str], kinds: set[str]) -> set[str]:
     """Event types meant by names and globs; a name that the log holds is only itself."""
     found: set[str] = set()
     for pattern in patterns:
-        matching = {pattern} & kinds or {k for k in kinds if fnmatch.fnmatchcase(k, pattern)}
+        named = {pattern} & kinds if pattern != "*" else set()  # a bare star means every type
+        matching = named or {k for k in kinds if fnmatch.fnmatchcase(k, pattern)}
         if not matching:
             raise Refused("no event type in the log matches")
         found |= matching
