@@ -95,14 +95,14 @@ def _progress(stages: int) -> Iterator[Callable[[str], None]]:
     columns = (
         SpinnerColumn(),
         BarColumn(bar_width=20),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("starting", total=stages, completed=-1)
 
         def next_stage(words: str) -> None:
-            bar.update(task, advance=1, description=Text(words).plain)
+            bar.update(task, advance=1, description=words)
 
         yield next_stage
 
