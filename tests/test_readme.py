@@ -63,8 +63,6 @@ def test_the_commands_work_after_the_demonstration_and_its_numbers_are_those_giv
     runner = CliRunner()
     done = runner.invoke(app, ["demo"])
     assert done.exit_code == 0, done.output
-    for line in re.findall(r"\| (coupon conversion|churn):.*", README):
-        assert line
     for name in ("coupon conversion", "churn"):
         row = re.search(rf"\| {name}: .*?\| \*\*(.*?)\*\* \| (.*?) \| (.*?) \|", README)
         shown = [float(v) for v in row.groups()]
