@@ -1,4 +1,4 @@
-# make demo   the whole path on a real grocery log
+# make demo   the whole path on a grocery log
 # make test   the tests, after the set-up they need
 # make check  what CI runs: lint, types, layers, all tests, notebooks
 # make bench  the benchmarks

@@ -314,7 +314,7 @@ def demo(
         "ces-ml-demo"
     ),
 ) -> None:
-    """Run the whole path on a real grocery log: count, fit, track, promote, score, export."""
+    """Run the whole path on a grocery log: count, fit, track, promote, score, export."""
     from ces_ml.cli.demo import print_demo
     from ces_ml.training.demo import DEMO_SCORES, run_demo
 

@@ -1,4 +1,4 @@
-"""The demonstration: the whole path on a real grocery log."""
+"""The demonstration: the whole path on a grocery log."""
 
 from __future__ import annotations
 
