@@ -1,0 +1,46 @@
+"""The contract of the place where an engine's SQL runs."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from ces_ml.events import EventSchema
+
+__all__ = ["Session", "number"]
+
+
+class Session(Protocol):
+    """One event log, opened where SQL can reach it.
+
+    Law: every query is in the common subset of DuckDB and Spark (`ces_ml.sql`); its relations are
+    those that `make` and `register` have made, seen by this session alone. `prelude` is the only
+    part that knows how the log stores ids, numbers and times: it returns the SELECT for
+    ``ev(customer_id, event_type, ts_us, p0, p1, …[, arrival_us])`` with times in integer UTC
+    microseconds. Results do not depend on threads or on the order of the log. What the engine
+    below refuses is raised as an `EventLogError`.
+    """
+
+    def prelude(self, schema: EventSchema, properties: tuple[str, ...]) -> tuple[str, bool]:
+        """Return the SELECT that makes ``ev``, nulls still in it, and whether times were naive."""
+        ...
+
+    def make(self, kind: str, name: str, select: str) -> None:
+        """Make a temporary relation of a query: a ``"VIEW"``, or a ``"TABLE"`` computed once."""
+        ...
+
+    def register(self, name: str, **columns: Any) -> None:
+        """Make a relation of Arrow arrays of equal length."""
+        ...
+
+    def fetch(self, query: str) -> Any:
+        """Return the answer to a query as an Arrow table, in its order where it states one."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the session holds."""
+        ...
+
+
+def number(session: Session, query: str) -> int:
+    """Return the single integer that a query asks for."""
+    return int(session.fetch(query).column(0)[0].as_py())

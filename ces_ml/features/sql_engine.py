@@ -1,0 +1,174 @@
+"""An engine that counts with SQL: the same text over every session."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ces_ml.errors import EventLogError, show
+from ces_ml.events import EventSchema
+from ces_ml.features.engine import LogProfile, moment_of
+from ces_ml.features.matrix import long_to_csr
+from ces_ml.features.profile import read_profile
+from ces_ml.features.sampling import ObservedLog, make_candidates, make_sample
+from ces_ml.features.session import Session
+from ces_ml.spec.as_of import AsOf, AsOfDates, parse_moment, to_us
+from ces_ml.spec.count_table import CountTable
+from ces_ml.spec.counts import CountSpec
+from ces_ml.spec.duration import SECOND_US
+from ces_ml.spec.outcome import OutcomeSpec
+from ces_ml.sql.counting import CountPlan, count_sql
+
+__all__ = ["SqlEngine"]
+
+
+class SqlEngine:
+    """An `Engine` over one event log in a session. Use it in a ``with`` block.
+
+    Parameters
+    ----------
+    session : Session
+        Where the SQL runs.
+    schema : EventSchema
+        What the columns of the log are called.
+    observed_until : datetime or str, optional
+        End of the log's observation; the time of its last event when not given.
+    """
+
+    def __init__(
+        self, session: Session, schema: EventSchema, *, observed_until: Any = None
+    ) -> None:
+        self.session, self.schema = session, schema
+        self._observed_us = None if observed_until is None else to_us(parse_moment(observed_until))
+        self._profile: LogProfile | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the memory."""
+        self.session.close()
+
+    def profile(self) -> LogProfile:
+        """Read the log once and say what it holds.
+
+        Raises
+        ------
+        EventLogError
+            If a column is missing or unusable, or no row is left.
+        """
+        if self._profile is None:
+            select, naive = self.session.prelude(self.schema, ())
+            self._profile = read_profile(
+                self.session.fetch, select, naive=naive, arrival=self.schema.arrival_col is not None
+            )
+        return self._profile
+
+    def table(
+        self, spec: CountSpec, as_of: AsOf | None = None, outcome: OutcomeSpec | None = None
+    ) -> CountTable:
+        """Count for every customer in the sample at `as_of`, with outcomes where asked.
+
+        Parameters
+        ----------
+        spec : CountSpec
+            Event types are taken by their exact names; those that the log lacks count 0.
+        as_of : AsOfDates or AsOfAnchor, optional
+            One second after the last event, in whole seconds, when not given.
+        outcome : OutcomeSpec, optional
+            With it: eligibility, censoring and `y`. Without: everyone seen before `as_of`.
+
+        Returns
+        -------
+        CountTable
+
+        Raises
+        ------
+        EventLogError
+            If nobody is in the sample, `as_of` lies outside the log, or no outcome window ends
+            before the log does.
+        """
+        profile = self.profile()
+        plan = CountPlan.of(spec.terms, self.schema.value_col)
+        self._check_values(spec)
+        select, _ = self.session.prelude(self.schema, plan.properties)
+        self.session.make(
+            "VIEW",
+            "ev",
+            f"SELECT * FROM ({select}) WHERE customer_id IS NOT NULL AND event_type IS NOT NULL "
+            "AND ts_us IS NOT NULL",
+        )
+        if as_of is None:
+            moment = moment_of((profile.last_us // SECOND_US + 1) * SECOND_US)
+            as_of = AsOfDates((moment,), moment.isoformat())
+        report = {"rows_read": profile.rows, **profile.dropped}
+        if self.schema.arrival_col is not None:
+            report["null_arrival"] = profile.never_arrived
+        unseen = set(profile.event_types) - set(spec.events)
+        report["event_types_not_counted"] = len(unseen)
+        report["events_not_counted"] = sum(profile.event_types[e] for e in unseen)
+        end_us = profile.last_us if self._observed_us is None else self._observed_us
+        log = ObservedLog(profile, end_us, self.schema.arrival_col is not None)
+        make_candidates(self.session, log, as_of, outcome, max(plan.windows))
+        y = make_sample(self.session, log, outcome, report)
+        keys = self._keys()
+        report["rows"] = len(keys)
+        X = self._count(plan, len(keys))
+        return CountTable(keys=keys, X=X, spec=spec, y=y, report=report)
+
+    def _check_values(self, spec: CountSpec) -> None:
+        for term in spec.terms:
+            if term.measure == "sum" and not (term.property or self.schema.value_col):
+                raise EventLogError(
+                    f"term {show(term.name)} sums a value but no column is named",
+                    got="measure: sum without property",
+                    allowed="a property of the term, or value_col in the event schema",
+                    hint="name the value column",
+                )
+
+    def _keys(self) -> pd.DataFrame:
+        found = self.session.fetch("SELECT customer_id, as_of_us FROM cu ORDER BY r")
+        customer = found["customer_id"].to_pandas()
+        moments = pd.DatetimeIndex(found["as_of_us"].to_numpy().astype("datetime64[us]"), tz="UTC")
+        return pd.DataFrame({self.schema.customer_col: customer, "as_of": moments})
+
+    def _count(self, plan: CountPlan, n_rows: int) -> Any:
+        self.session.register(
+            "vo",
+            event_type=pa.array(plan.events, pa.string()),
+            code=pa.array(range(len(plan.events)), pa.int32()),
+            window_us=pa.array(plan.windows, pa.int64()),
+        )
+        query = count_sql(plan, arrival=self.schema.arrival_col is not None)
+        found = self.session.fetch(query)
+        aggregates = [_finite(found[f"a{k}"]) for k in range(len(plan.aggregates))]
+        return long_to_csr(
+            found["r"].to_numpy(), found["code"].to_numpy(), aggregates, plan, n_rows
+        )
+
+
+def _finite(column: Any) -> NDArray[np.float64]:
+    """Return an aggregate as floats, NaN where there is none; refuse sums past all floats."""
+    values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
+    overflown = np.isinf(values).sum() + np.isnan(values).sum() - column.null_count
+    if overflown:
+        raise EventLogError(
+            "sums of a value column are larger than any number",
+            got=f"{overflown:,} sums beyond 1.8e308",
+            allowed="values whose sums are finite",
+            hint="clean or rescale the value column",
+        )
+    return values
