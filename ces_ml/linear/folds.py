@@ -31,9 +31,10 @@ def purged_folds(
     """Divide rows into folds that test on later rows than they train on.
 
     The moments of the rows are cut into an early part, which is only trained on, and `n_splits`
-    consecutive blocks of about equally many rows. Each fold tests on one block and trains on the
-    rows with ``time + reach ≤`` the block's first moment: what is learned from was known when the
-    first test row was counted. Rows between are in neither part of that fold.
+    consecutive blocks of about equally many rows. The first fold trains on about one in
+    ``n_splits + 1`` of all rows, as far as the moments allow. Each fold tests on one block and
+    trains on the rows with ``time + reach ≤`` the block's first moment: what is learned from was
+    known when the first test row was counted. Rows between are in neither part of that fold.
 
     A customer may be in both parts, at different times: its later rows are judged by a model that
     knows how its earlier ones ended, as in use. With ``disjoint=True`` customers are dealt
@@ -133,9 +134,13 @@ def _starts(moments: NDArray[Any], length: Any, n_splits: int) -> list[Any]:
             allowed=f"at least {n_splits} such moments for {n_splits} folds",
             hint="take earlier moments too or fewer folds, or times=None to divide customers alone",
         )
-    first = [0]
+    # Were the early part as short as the reach, the first fold could train on next to no rows.
+    known_by = np.searchsorted(distinct + length, later, side="right")
+    trained = np.concatenate([[0], np.cumsum(counts)])[known_by][: len(later) - n_splits + 1]
+    first = [int(np.abs(trained - counts.sum() / (n_splits + 1)).argmin())]
+    before = int(rows[first[0] - 1]) if first[0] else 0
     for k in range(1, n_splits):
-        even = int(np.abs(rows - rows[-1] * k / n_splits).argmin()) + 1
+        even = int(np.abs(rows - before - (rows[-1] - before) * k / n_splits).argmin()) + 1
         first.append(min(max(even, first[-1] + 1), len(later) - (n_splits - k)))
     return [later[i] for i in first]
 

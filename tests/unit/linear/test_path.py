@@ -167,9 +167,22 @@ def test_folds_by_customer_alone_divide_every_row_once(customers, n_splits):
 def test_blocks_are_about_equal_and_all_later_rows_are_tested(panel):
     *_, customers, moments = panel
     folds = purged_folds(customers, moments, "28d", 3)
-    assert [len(test) for _, test in folds] == [160, 240, 160]
+    assert [len(test) for _, test in folds] == [160, 160, 160]
     assert folds[-1][1].max() == len(customers) - 1
-    assert moments[folds[0][1]].min() == MONTHS[1]
+    assert moments[folds[0][1]].min() == MONTHS[2]
+
+
+def test_the_first_fold_has_its_share_to_train_on_where_every_row_has_a_moment_of_its_own():
+    times = np.arange(600.0)  # the first moment a reach of 20 after the first has 20 rows before it
+    folds = purged_folds(np.arange(600), times, 20.0, 5)
+    assert len(folds[0][0]) == 100
+    assert times[folds[0][1]].min() == 119  # and what is between is purged
+    assert {len(test) for _, test in folds} <= {96, 97}
+
+
+def test_with_as_many_moments_as_folds_need_every_one_is_tested():
+    folds = purged_folds(np.arange(6), np.arange(6.0), 1.0, 5)
+    assert [test.tolist() for _, test in folds] == [[1], [2], [3], [4], [5]]
 
 
 @pytest.mark.parametrize(
