@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 __all__ = [
     "CesError",
@@ -65,6 +66,20 @@ class CesError(Exception):
             if text:
                 lines.append(f"  {label}{text}")
         super().__init__("\n".join(lines))
+
+    @classmethod
+    def unknown(cls, problem: str, name: object, options: Iterable[str], *, hint: str) -> Self:
+        """Return the error for a name that is none of `options`; it says which is closest.
+
+        Examples
+        --------
+        >>> print(SpecError.unknown("unknown engine", "dukdb", ["duckdb"], hint="correct `engine`"))
+        unknown engine
+          got:     'dukdb'
+          allowed: did you mean 'duckdb'? (1 names: 'duckdb')
+          next:    correct `engine`
+        """
+        return cls(problem, got=show(name), allowed=did_you_mean(str(name), options), hint=hint)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.problem, self.got, self.allowed, self.hint)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ces_ml.errors import EventLogError, SpecError, did_you_mean, show
+from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.spec import CountTable, OutcomeSpec, parse_moment
 
 __all__ = ["CUSTOMERS", "TimeSplit", "split_by_time"]
@@ -276,10 +276,10 @@ def _check_options(table: CountTable, test_share: float, customers: str) -> None
             hint="write for example 0.3",
         )
     if customers not in CUSTOMERS:
-        raise SpecError(
+        raise SpecError.unknown(
             "customers can't be divided so",
-            got=show(customers),
-            allowed=did_you_mean(str(customers), CUSTOMERS),
+            customers,
+            CUSTOMERS,
             hint="correct the option `customers`",
         )
     if table.y is None or len(table) == 0:

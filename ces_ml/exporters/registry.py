@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from ces_ml.errors import SpecError, did_you_mean, show
+from ces_ml.errors import SpecError
 from ces_ml.files import write_text
 from ces_ml.weights.weight_set import WeightSet
 
@@ -56,10 +56,7 @@ def export(weight_set: WeightSet, path: str | os.PathLike[str], format: str = "j
         If the path can't be written.
     """
     if format not in EXPORTERS:
-        raise SpecError(
-            "unknown export format",
-            got=show(format),
-            allowed=did_you_mean(format, EXPORTERS),
-            hint="correct the format",
+        raise SpecError.unknown(
+            "unknown export format", format, EXPORTERS, hint="correct the format"
         )
     return write_text(path, EXPORTERS[format](weight_set))

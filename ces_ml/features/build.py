@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ces_ml.errors import SpecError, did_you_mean, show
+from ces_ml.errors import SpecError
 from ces_ml.events import EventSchema
 from ces_ml.features.duckdb_engine import DuckDBEngine
 from ces_ml.features.engine import Engine
@@ -42,12 +42,7 @@ def open_engine(
         If the log can't be opened.
     """
     if engine not in ENGINES:
-        raise SpecError(
-            "unknown engine",
-            got=show(engine),
-            allowed=did_you_mean(engine, ENGINES),
-            hint="correct `engine`",
-        )
+        raise SpecError.unknown("unknown engine", engine, ENGINES, hint="correct `engine`")
     if options.get("observed_until") is not None:
         options["observed_until"] = parse_moment(options["observed_until"])
     return ENGINES[engine](events, schema, **options)

@@ -178,10 +178,10 @@ def match_events(
         glob = re.compile(fnmatch.translate(pattern))
         matches = {e for e in held if glob.match(e)}
         if not matches and must_match:
-            raise SpecError(
+            raise SpecError.unknown(
                 "no event type in the log matches",
-                got=show(pattern),
-                allowed=did_you_mean(pattern, known),
+                pattern,
+                known,
                 hint="correct the name, or look at the log's event types",
             )
         found |= matches

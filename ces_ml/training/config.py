@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,8 +22,10 @@ from ces_ml.spec.model import SpecModel
 from ces_ml.spec.outcome import OutcomeSpec
 
 __all__ = [
+    "AlphaByFolds",
     "EventsConfig",
     "ModelConfig",
+    "PointsConfig",
     "ScoreConfig",
     "SplitConfig",
     "TrackingConfig",
@@ -59,6 +63,30 @@ class EventsConfig(EventSchema):
         return EventSchema(**self.model_dump(include=set(EventSchema.model_fields)))
 
 
+class AlphaByFolds(SpecModel):
+    """Let held-out rows choose the strength of the penalty; ``alpha: auto`` means the defaults.
+
+    Folds are made of the training rows alone. Each tests on later rows than it trains on, and
+    trains only on rows whose outcome (gap and horizon) was known by then; see `purged_folds`. With
+    ``split: {customers: disjoint}`` no customer is on both sides of a fold. Where the split
+    divides customers alone, so do the folds.
+
+    Parameters
+    ----------
+    choose : {"best", "one_standard_error"}, default="best"
+        ``best``: the alpha of least mean held-out log loss. ``one_standard_error``: the largest
+        alpha whose mean is within one standard error of the best. Blocks of time differ in their
+        outcome rates, which makes that error large: with ridge the weights may shrink far, and
+        probabilities suffer. It suits lasso, where a larger alpha leaves more terms out.
+    folds : int, default=5
+        At least 2. Folds by time need as many moments, one gap and horizon after the first.
+    """
+
+    error_class = ConfigError
+    choose: Literal["best", "one_standard_error"] = "best"
+    folds: int = Field(default=5, ge=2)
+
+
 class ModelConfig(SpecModel):
     """How the weights are fitted.
 
@@ -66,8 +94,8 @@ class ModelConfig(SpecModel):
     ----------
     rules : tuple of str
         Rules that the weights obey, for example ``"buy_* >= 0"``.
-    alpha : float, default=1e-4
-        Strength of the elastic net beside the mean log loss.
+    alpha : float, "auto" or AlphaByFolds, default=1e-4
+        Strength of the elastic net beside the mean log loss, or how to choose it.
     l1_ratio : float, default=0.0
         The lasso's part of it: 0 is ridge alone, 1 lasso alone.
     hand_set : dict of str to float, optional
@@ -75,14 +103,40 @@ class ModelConfig(SpecModel):
     prior_strength : float, default=0.0
         How strongly the weights are drawn to the proportions of `hand_set`; how large they are is
         learned.
+    price_of_rules : bool, default=True
+        Whether the job fits again without each rule that binds, to say what it costs. It changes
+        no weight.
     """
 
     error_class = ConfigError
     rules: tuple[str, ...] = ()
-    alpha: float = Field(default=1e-4, ge=0)
+    alpha: float | AlphaByFolds = 1e-4
     l1_ratio: float = Field(default=0.0, ge=0, le=1)
     hand_set: dict[str, float] = Field(default_factory=dict)
     prior_strength: float = Field(default=0.0, ge=0)
+    price_of_rules: bool = True
+
+    @field_validator("alpha", mode="before")
+    @classmethod
+    def _strength(cls, value: Any) -> float | AlphaByFolds:
+        if isinstance(value, AlphaByFolds):
+            return value
+        if value == "auto":
+            return AlphaByFolds()
+        if isinstance(value, Mapping):
+            return AlphaByFolds.parse(value)
+        try:  # YAML reads 1e-4, without a point, as text
+            strength = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            strength = math.nan
+        if not 0 <= strength < math.inf:
+            raise ConfigError(
+                "the strength of the penalty is neither a number nor a way to choose one",
+                got=show(value),
+                allowed="a number, at least 0; `auto`; or {choose: best, folds: 5}",
+                hint="write for example `alpha: 1.0e-4` or `alpha: auto`",
+            )
+        return strength
 
     def model_post_init(self, context: object) -> None:
         """Refuse a pull toward nothing."""
@@ -117,6 +171,35 @@ class SplitConfig(SpecModel):
     @classmethod
     def _moment(cls, value: Any) -> Any:
         return None if value is None else parse_moment(value)
+
+
+class PointsConfig(SpecModel):
+    """Whole numbers beside the weights, for a card that people add up by hand.
+
+    Parameters
+    ----------
+    range : (int, int), default=(-5, 10)
+        Fewest and most points of a term; 0 lies between them.
+    at_most : int, optional
+        How many terms may have points. Any number when not given.
+    """
+
+    error_class = ConfigError
+    range: tuple[int, int] = (-5, 10)
+    at_most: int | None = Field(default=None, ge=1)
+
+    @field_validator("range")
+    @classmethod
+    def _around_zero(cls, ends: tuple[int, int]) -> tuple[int, int]:
+        low, high = ends
+        if not low <= 0 <= high or low == high:
+            raise ConfigError(
+                "the range of the points does not lie around 0",
+                got=show([low, high]),
+                allowed="two different whole numbers, the first at most 0, the second at least 0",
+                hint="write for example `range: [-5, 10]`",
+            )
+        return ends
 
 
 class ScoreConfig(SpecModel):
@@ -163,6 +246,8 @@ class TrainingConfig(SpecModel):
     model : ModelConfig, optional
     split : SplitConfig, optional
     score : ScoreConfig, optional
+    points : PointsConfig, optional
+        No points when not given.
     tracking : TrackingConfig, optional
     seed : int, default=0
         The one seed of everything random in the job.
@@ -189,6 +274,7 @@ class TrainingConfig(SpecModel):
     model: ModelConfig = ModelConfig()
     split: SplitConfig = SplitConfig()
     score: ScoreConfig = ScoreConfig()
+    points: PointsConfig | None = None
     tracking: TrackingConfig = TrackingConfig()
     seed: int = Field(default=0, ge=0)
 
@@ -219,8 +305,12 @@ class TrainingConfig(SpecModel):
 
     @property
     def digest(self) -> str:
-        """sha256 of what decides the weights: everything but where the log and the store are."""
-        body = self.model_dump(mode="json", exclude={"tracking": True, "events": {"path"}})
+        """sha256 of what decides the weight set.
+
+        Where the log and the store are does not, nor whether rules are priced.
+        """
+        beside: Any = {"tracking": True, "events": {"path"}, "model": {"price_of_rules"}}
+        body = self.model_dump(mode="json", exclude=beside)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
     @classmethod

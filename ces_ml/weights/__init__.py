@@ -7,6 +7,7 @@ from ces_ml.weights.apply import (
     raw_scores,
     scores,
 )
+from ces_ml.weights.points import IntegerPoints
 from ces_ml.weights.scale import BAND_NAMES, Band, Scale
 from ces_ml.weights.weight_set import (
     GoldenRow,
@@ -20,6 +21,7 @@ __all__ = [
     "BAND_NAMES",
     "Band",
     "GoldenRow",
+    "IntegerPoints",
     "Interval",
     "Provenance",
     "Scale",

@@ -18,6 +18,7 @@ from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.model import SpecModel
 from ces_ml.spec.outcome import OutcomeSpec
 from ces_ml.spec.terms import Term
+from ces_ml.weights.points import IntegerPoints
 from ces_ml.weights.scale import Band, Scale, tidy
 
 __all__ = ["GoldenRow", "Interval", "Provenance", "WeightSet", "WeightedTerm"]
@@ -146,6 +147,8 @@ class WeightSet(SpecModel):
         From the lowest; the first starts at 0.
     provenance : Provenance, optional
         Where the weights come from.
+    points : IntegerPoints, optional
+        Whole numbers in place of the weights, for display.
     golden_rows : tuple of GoldenRow
         Rows that every consumer must reproduce.
 
@@ -167,6 +170,7 @@ class WeightSet(SpecModel):
     scale: Scale
     bands: tuple[Band, ...] = Field(min_length=1)
     provenance: Provenance | None = None
+    points: IntegerPoints | None = None
     golden_rows: tuple[GoldenRow, ...] = ()
 
     @field_validator("intercept")
@@ -191,6 +195,13 @@ class WeightSet(SpecModel):
                 got=show(starts),
                 allowed="rising from_score values, the first of them 0",
                 hint="correct from_score of the bands",
+            )
+        if self.points is not None and set(self.points.values) != set(names):
+            raise WeightSetError(
+                "the points do not belong to the terms",
+                got="points of " + ", ".join(show(n) for n in sorted(self.points.values)),
+                allowed="points of " + ", ".join(show(n) for n in sorted(names)),
+                hint="give every term its points, or leave `points` out",
             )
         return self
 

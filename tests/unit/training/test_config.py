@@ -2,6 +2,7 @@ import pytest
 
 from ces_ml.errors import ConfigError, SpecError
 from ces_ml.training import TrainingConfig
+from ces_ml.training.config import AlphaByFolds
 
 GOOD = {
     "name": "churn",
@@ -39,9 +40,34 @@ def test_the_digest_ignores_places_and_sees_everything_else() -> None:
         "events": "{customer_col: user}",
         "split": "{test_share: 0.2}",
         "score": "{scale: min_max}",
+        "points": "{at_most: 3}",
     }
+    unpriced = TrainingConfig.from_yaml(yaml_with(model="{price_of_rules: false}"))
+    assert unpriced.digest == base.digest
     others = {TrainingConfig.from_yaml(yaml_with(**{k: v})).digest for k, v in changes.items()}
     assert len(others | {base.digest}) == len(changes) + 1
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("0.5", 0.5),
+        ("1e-3", 1e-3),
+        ("0", 0.0),
+        ("auto", AlphaByFolds()),
+        ("{}", AlphaByFolds()),
+        (
+            "{choose: one_standard_error, folds: 3}",
+            AlphaByFolds(choose="one_standard_error", folds=3),
+        ),
+    ],
+)
+def test_alpha_is_a_number_or_a_way_to_choose_one(written: str, meant: object) -> None:
+    config = TrainingConfig.from_yaml(yaml_with(model=f"{{alpha: {written}}}", points="{}"))
+    assert config.model.alpha == meant
+    assert TrainingConfig.parse(config.model_dump(mode="json")) == config
+    short = config.model_dump(mode="json", exclude_defaults=True)
+    assert TrainingConfig.parse(short) == config
 
 
 def test_paths_are_relative_to_the_configuration_file(tmp_path) -> None:
@@ -66,7 +92,21 @@ def test_paths_are_relative_to_the_configuration_file(tmp_path) -> None:
         (yaml_with(outcome="{task: churn, horizon: 28d}"), "cancellation event or silence"),
         (yaml_with(outcome="{task: churned, horizon: 28d}"), r"(.|\n)*did you mean 'churn'"),
         (yaml_with(name="a/b"), "the weight set can't have this name"),
-        (yaml_with(model="{alpha: -1}"), "alpha has a value that is not allowed"),
+        (yaml_with(model="{alpha: -1}"), r"alpha: the strength(.|\n)*`auto`"),
+        (yaml_with(model="{alpha: .inf}"), r"alpha: the strength(.|\n)*`auto`"),
+        (yaml_with(model="{alpha: yes}"), r"alpha: the strength(.|\n)*`auto`"),
+        (yaml_with(model="{alpha: atuo}"), r"alpha: the strength(.|\n)*'atuo'"),
+        (yaml_with(model="{alpha: {chose: best}}"), r"unknown key(.|\n)*mean 'choose'"),
+        (yaml_with(model="{alpha: {choose: bst}}"), r"choose has a value(.|\n)*mean 'best'"),
+        (yaml_with(model="{alpha: {folds: 1}}"), "alpha: folds has a value"),
+        (
+            yaml_with(points="{range: [1, 5]}"),
+            "points: range: the range of the points does not lie",
+        ),
+        (yaml_with(points="{range: [0, 0]}"), "the range of the points does not lie around 0"),
+        (yaml_with(points="{range: [-5]}"), r"range\[1\] is missing"),
+        (yaml_with(points="{at_most: 0}"), "at_most has a value that is not allowed"),
+        (yaml_with(points="{rnge: [-5, 5]}"), r"unknown key(.|\n)*mean 'range'"),
         (yaml_with(model="{prior_strength: 1}"), "but there are none"),
         (yaml_with(split="{test_share: 1.5}"), "test_share has a value that is not allowed"),
         (yaml_with() + "\nname: again", r"written twice(.|\n)*line 5"),

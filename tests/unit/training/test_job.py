@@ -13,7 +13,7 @@ from ces_ml.errors import (
 )
 from ces_ml.tracking import Tracker
 from ces_ml.training import TrainingConfig, TrainingResult, record, train, train_many
-from ces_ml.training.job import count_for_training
+from ces_ml.training.job import count_for_training, stages
 from ces_ml.weights import WeightSet
 
 
@@ -93,14 +93,16 @@ def test_another_outcome_changes_data_digest_and_fingerprint(
 
 
 def test_stages_are_reported_in_order(config: TrainingConfig, log: pd.DataFrame) -> None:
-    stages: list[str] = []
-    train(config, log, progress=stages.append)
-    assert stages == [
+    stages_seen: list[str] = []
+    train(config, log, progress=stages_seen.append)
+    assert stages_seen == [
         "counting events",
         "splitting by time and customer",
         "fitting weights",
+        "pricing rules",
         "evaluating on held-out rows",
     ]
+    assert tuple(stages_seen) == stages(config)
 
 
 @pytest.mark.parametrize("scale", ["quantiles", "min_max", "probability"])

@@ -14,6 +14,7 @@ from ces_ml.spec import CountSpec, OutcomeSpec, Term
 from ces_ml.weights import (
     Band,
     GoldenRow,
+    IntegerPoints,
     Interval,
     Provenance,
     Scale,
@@ -31,6 +32,13 @@ OTHER = {
     "scale": Scale(method="probability"),
     "bands": (Band(name="all", from_score=0),),
     "provenance": None,
+    "points": IntegerPoints(
+        values={"login 30d": 3, "login 90d": 1, 'it\'s <b>"bought"</b>; 🎉': -1},
+        scale=0.25,
+        intercept=-1.5,
+        log_loss_given_up=0.001,
+        metrics={"roc_auc": 0.7},
+    ),
     "golden_rows": (),
     "terms": (WeightedTerm(name="x", event="x", window="1d", weight=1.0),),
 }

@@ -1,0 +1,186 @@
+"""From a fit to a finished weight set: scale, bands, points, golden rows, and how good it is."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ces_ml.evaluation import (
+    TimeSplit,
+    baseline_scores,
+    calibrated,
+    choose_bands,
+    comparison,
+)
+from ces_ml.evaluation.metrics import log_loss
+from ces_ml.linear import ConstrainedLogisticRegression, Points
+from ces_ml.spec.count_table import CountTable
+from ces_ml.training.config import TrainingConfig
+from ces_ml.training.fitting import Fitted
+from ces_ml.weights import (
+    Band,
+    GoldenRow,
+    IntegerPoints,
+    Provenance,
+    Scale,
+    WeightedTerm,
+    WeightSet,
+    band_names,
+    probabilities,
+    raw_scores,
+    scores,
+)
+from ces_ml.weights.scale import KNOT_DIGITS, tidy
+
+__all__ = ["POINTS", "evaluated"]
+
+#: What the integer points are called among the scores that are compared.
+POINTS = "integer_points"
+_PACKAGES = ("ces-ml", "numpy", "scipy", "pandas", "duckdb", "daqp", "scikit-learn")
+#: Held-out rows at these quantiles of the raw score become golden rows.
+_GOLDEN_AT = (0.0, 0.25, 0.5, 0.75, 1.0)
+_Scored = dict[str, tuple[NDArray[np.float64], NDArray[np.float64] | None]]
+
+
+def evaluated(
+    config: TrainingConfig, table: CountTable, split: TimeSplit, fitted: Fitted
+) -> tuple[WeightSet, list[dict[str, Any]]]:
+    """Return the finished weight set, and its metrics beside those of points and baselines.
+
+    Scale and calibration of the baselines come from the training rows, bands and metrics from
+    the held-out rows.
+    """
+    train_rows, test_rows = table.take(split.train), table.take(split.test)
+    bare = _bare(config, table, fitted.model)
+    raw_train, raw = raw_scores(bare, train_rows.X), raw_scores(bare, test_rows.X)
+    scaled = bare.model_copy(update={"scale": Scale.fit(raw_train, config.score.scale)})
+    banded = scaled.model_copy(
+        update={"bands": choose_bands(scores(scaled, raw), test_rows.outcomes)}
+    )
+    # Compared in two steps, so that a weight set that is called like a baseline stays the first.
+    rows = comparison(test_rows.outcomes, {config.name: (raw, probabilities(bare, raw))})
+    others: _Scored = {}
+    if fitted.points is not None:
+        card = _weighed_by(bare, fitted.points)
+        points_raw = raw_scores(card, test_rows.X)
+        others[POINTS] = (points_raw, probabilities(card, points_raw))
+    others |= _baselines(config, train_rows, test_rows, _stated_signs(fitted.model))
+    rows += comparison(test_rows.outcomes, others)
+    points = None
+    if fitted.points is not None:
+        loss = log_loss(train_rows.outcomes, probabilities(bare, raw_train))
+        points = _integer_points(fitted.points, loss, _tidied(rows[1]))
+    finished = banded.model_copy(
+        update={
+            "provenance": _provenance(config, train_rows, _tidied(rows[0])),
+            "points": points,
+            "golden_rows": _golden_rows(banded, test_rows, raw),
+        }
+    )
+    # model_copy checks nothing; parse once, so that what leaves the job is a valid weight set.
+    return WeightSet.parse(finished.model_dump()), rows
+
+
+def _bare(
+    config: TrainingConfig, table: CountTable, model: ConstrainedLogisticRegression
+) -> WeightSet:
+    """Return the weights with a scale and a band that only hold their places."""
+    return WeightSet(
+        name=config.name,
+        terms=tuple(
+            WeightedTerm(**term.model_dump(), weight=float(w))
+            for term, w in zip(table.spec.terms, model.coef_[0], strict=True)
+        ),
+        intercept=float(model.intercept_[0]),
+        events=config.events.event_schema,
+        outcome=config.outcome,
+        rules=config.model.rules,
+        scale=Scale(method="probability"),
+        bands=(Band(name="all", from_score=0),),
+    )
+
+
+def _weighed_by(weight_set: WeightSet, points: Points) -> WeightSet:
+    """Return the weight set with what the points stand for in place of its weights."""
+    terms = tuple(
+        term.model_copy(update={"weight": points.weights[term.name]}) for term in weight_set.terms
+    )
+    return weight_set.model_copy(update={"terms": terms, "intercept": points.intercept})
+
+
+def _integer_points(
+    points: Points, loss_of_weights: float, metrics: dict[str, float]
+) -> IntegerPoints:
+    return IntegerPoints(
+        values=points.points,
+        scale=points.scale,
+        intercept=points.intercept,
+        log_loss_given_up=points.loss - loss_of_weights,
+        metrics=metrics,
+    )
+
+
+def _baselines(
+    config: TrainingConfig, train_rows: CountTable, test_rows: CountTable, signs: dict[str, int]
+) -> _Scored:
+    hand_set = config.model.hand_set or None
+    before = baseline_scores(train_rows, signs=signs, hand_set=hand_set)
+    after = baseline_scores(test_rows, signs=signs, hand_set=hand_set)
+    return {
+        name: (score, calibrated(before[name], train_rows.outcomes, score))
+        for name, score in after.items()
+    }
+
+
+def _tidied(row: dict[str, Any]) -> dict[str, float]:
+    return {k: tidy(v, KNOT_DIGITS) for k, v in row.items() if k != "name"}
+
+
+def _stated_signs(model: ConstrainedLogisticRegression) -> dict[str, int]:
+    """Return −1 for terms that the rules hold at or below zero, +1 for the others."""
+    region = model.constraints_
+    negative = (region.upper <= 0) & (region.lower < 0)
+    return {n: -1 if down else 1 for n, down in zip(region.feature_names, negative, strict=True)}
+
+
+def _provenance(config: TrainingConfig, rows: CountTable, metrics: dict[str, float]) -> Provenance:
+    return Provenance(
+        data_digest=rows.digest(),
+        config_digest=config.digest,
+        as_of=tuple(m.isoformat() for m in (rows.as_of.min(), rows.as_of.max())),
+        rows=len(rows),
+        customers=rows.customer.nunique(),
+        positives=int(rows.outcomes.sum()),
+        versions={"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
+        metrics=metrics,
+    )
+
+
+def _golden_rows(
+    weight_set: WeightSet, rows: CountTable, raw: NDArray[np.float64]
+) -> tuple[GoldenRow, ...]:
+    """Choose rows over the range of the raw score, and a customer without events."""
+    order = np.argsort(np.round(raw, KNOT_DIGITS), kind="stable")
+    places = {int(order[round(q * (len(raw) - 1))]) for q in _GOLDEN_AT}
+    chosen = [rows.X[[i]].toarray()[0] for i in sorted(places)]
+    golden = []
+    for counts in [np.zeros(len(weight_set.terms)), *chosen]:
+        held = {
+            n: tidy(c, KNOT_DIGITS) for n, c in zip(weight_set.names, counts.tolist(), strict=True)
+        }
+        n = np.array([list(held.values())])
+        value = raw_scores(weight_set, n)
+        score = scores(weight_set, value)
+        golden.append(
+            GoldenRow(
+                counts={name: c for name, c in held.items() if c},
+                raw_score=float(value[0]),
+                score=float(score[0]),
+                band=str(band_names(weight_set, score)[0]),
+            )
+        )
+    return tuple(golden)
