@@ -21,7 +21,8 @@ def print_demo(console: Console, done: list[DemoScore], folder: str) -> None:
         console.print(f"{len(score.scored.scores):,} households scored: {counted}\n")
     console.rule("what was learned")
     for score in done:
-        learned, counted = (row["roc_auc"] for row in score.result.comparison[:2])
+        auc = {row["name"]: row["roc_auc"] for row in score.result.comparison}
+        learned, counted = score.result.metrics["roc_auc"], auc["total_count"]
         top = sorted(score.result.weight_set.terms, key=lambda t: -t.weight)[:3]
         console.print(
             f"{score.result.config.name}: ROC AUC {learned:.3f} on later rows, against "

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -18,6 +18,10 @@ from rich.text import Text
 
 from ces_ml._version import __version__
 from ces_ml.errors import CesError, CesWarning
+
+if TYPE_CHECKING:
+    from ces_ml.tracking import RunInfo
+    from ces_ml.training import TrainingConfig, TrainingResult
 
 __all__ = ["app", "main"]
 
@@ -36,6 +40,10 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 Store = Annotated[
     str | None,
     typer.Option(help="MLflow tracking URI or path of a .db file.", show_default="./mlflow.db"),
+]
+Weights = Annotated[
+    str,
+    typer.Argument(metavar="WEIGHTS", help="A weight-set file, models:/NAME@ALIAS, or a run id."),
 ]
 AsOf = Annotated[
     str | None,
@@ -143,25 +151,16 @@ def train(
     track: Annotated[bool, typer.Option(help="Log the run to MLflow.")] = True,
 ) -> None:
     """Learn weights from the event log that a configuration names, and track them."""
-    from ces_ml.cli.tables import print_next, print_result
+    from ces_ml.cli.tables import print_result
     from ces_ml.exporters import export
     from ces_ml.tracking import Tracker
-    from ces_ml.training import TrainingConfig, record, train_many
-    from ces_ml.training import train as train_one
+    from ces_ml.training import TrainingConfig, record
 
     if len(configs) > 1 and (output or register):
         raise typer.BadParameter("--output and --register take one CONFIG")
     if register and not track:
         raise typer.BadParameter("--register needs tracking: leave out --no-track")
-    read = [TrainingConfig.from_file(path) for path in configs]
-    if len(read) == 1:
-        with _progress(4) as progress:
-            results = [train_one(read[0], progress=progress)]
-    else:
-        with _progress(1) as progress:
-            progress(f"training {len(read)} weight sets")
-            results = train_many(read, n_jobs=jobs)
-    for result in results:
+    for result in _trained([TrainingConfig.from_file(path) for path in configs], jobs):
         # Everything is kept before anything is printed: the reader of the output may go away.
         written = export(result.weight_set, output) if output else None
         place = result.config.tracking
@@ -172,20 +171,39 @@ def train(
         print_result(out, result)
         if written:
             out.print(f"weights written to {written}", soft_wrap=True)
-        if info is None:
-            continue
-        if info.model_name:
-            out.print(f"registered as version {info.model_version} of {info.model_name}")
-        at = f" --store {shlex.quote(store or place.store or '')}" if store or place.store else ""
-        name = f" --name {shlex.quote(register)}" if register else ""
-        print_next(
-            out,
-            [
-                ("look at the run", f"ces-ml ui{at}" if not info.url else info.url),
-                ("promote it", f"ces-ml promote {info.run_id}{name}{at}"),
-                ("score customers", f"ces-ml score {info.run_id} EVENTS -o scores.parquet{at}"),
-            ],
-        )
+        if info is not None:
+            _print_run(info, store or place.store)
+
+
+def _trained(configs: list[TrainingConfig], jobs: int) -> list[TrainingResult]:
+    """Train one configuration stage by stage, or several at once."""
+    from ces_ml.training import stages, train_many
+    from ces_ml.training import train as train_one
+
+    if len(configs) == 1:
+        with _progress(len(stages(configs[0]))) as progress:
+            return [train_one(configs[0], progress=progress)]
+    with _progress(1) as progress:
+        progress(f"training {len(configs)} weight sets")
+        return train_many(configs, n_jobs=jobs)
+
+
+def _print_run(info: RunInfo, store: str | None) -> None:
+    """Print where a run is and what to do with it."""
+    from ces_ml.cli.tables import print_next
+
+    if info.model_name:
+        out.print(f"registered as version {info.model_version} of {info.model_name}")
+    at = f" --store {shlex.quote(store)}" if store else ""
+    name = f" --name {shlex.quote(info.model_name)}" if info.model_name else ""
+    print_next(
+        out,
+        [
+            ("look at the run", f"ces-ml ui{at}" if not info.url else info.url),
+            ("promote it", f"ces-ml promote {info.run_id}{name}{at}"),
+            ("score customers", f"ces-ml score {info.run_id} EVENTS -o scores.parquet{at}"),
+        ],
+    )
 
 
 @app.command(
@@ -229,12 +247,7 @@ def promote(
 )
 @_reported
 def score(
-    weights: Annotated[
-        str,
-        typer.Argument(
-            metavar="WEIGHTS", help="A weight-set file, models:/NAME@ALIAS, or a run id."
-        ),
-    ],
+    weights: Weights,
     events: Annotated[
         str,
         typer.Argument(metavar="EVENTS", help="Parquet, CSV or TSV file, glob, or folder."),
@@ -267,17 +280,25 @@ def score(
 
 
 @app.command(
+    epilog="Examples:\n\n  ces-ml show weights.json\n\n  ces-ml show models:/churn@champion "
+    "--store mlflow.db"
+)
+@_reported
+def show(weights: Weights, store: Store = None) -> None:
+    """Print the weights of a weight set, with points, rules, bands and held-out metrics."""
+    from ces_ml.cli.tables import print_weight_set
+    from ces_ml.tracking import load_weight_set
+
+    print_weight_set(out, load_weight_set(weights, store))
+
+
+@app.command(
     epilog="Examples:\n\n  ces-ml export models:/churn@champion -o churn.json\n\n  "
     "ces-ml export RUN --format json -o weights.json --store mlflow.db"
 )
 @_reported
 def export(
-    weights: Annotated[
-        str,
-        typer.Argument(
-            metavar="WEIGHTS", help="A weight-set file, models:/NAME@ALIAS, or a run id."
-        ),
-    ],
+    weights: Weights,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write.")],
     format: Annotated[str, typer.Option(help="Format of the export: json.")] = "json",
     store: Store = None,

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ces_ml.linear import RulePrice, prices_table
 from ces_ml.report import visible
-from ces_ml.training import TrainingResult
+from ces_ml.training import TrainingResult, penalty_in_words
 from ces_ml.weights import WeightSet
 
-__all__ = ["plain", "print_next", "print_result"]
+__all__ = ["plain", "print_next", "print_report", "print_result", "print_weight_set"]
 
 #: Metrics shown, with the words shown for them.
 SHOWN_METRICS = {
@@ -27,6 +29,8 @@ SHOWN_METRICS = {
     "log_loss": "log loss",
     "brier": "Brier",
 }
+#: Rules whose prices are shown.
+MOST_PRICES = 12
 _REASONS = {
     "null_customer": "rows without a customer, dropped",
     "null_event_type": "rows without an event type, dropped",
@@ -50,6 +54,9 @@ def print_result(console: Console, result: TrainingResult) -> None:
     weight_set = result.weight_set
     console.rule(plain(weight_set.name))
     console.print(_weights(weight_set, result.solver.active))
+    _print_points(console, weight_set)
+    if result.prices:
+        console.print(_prices(result.prices))
     console.print(_metrics(result.comparison))
     console.print(_bands(weight_set))
     sample = result.sample
@@ -59,7 +66,25 @@ def print_result(console: Console, result: TrainingResult) -> None:
             console.print(f"[dim]  {sample[reason]:,} {words}[/dim]")
     if result.profile.naive:
         console.print("[dim]times without a zone were taken as UTC[/dim]")
+    console.print(Text(f"penalty: {penalty_in_words(result)}", style="dim"))
     console.print(f"[dim]solver: {result.solver.message}[/dim]")
+
+
+def print_weight_set(console: Console, weight_set: WeightSet) -> None:
+    """Print a weight set that was trained before."""
+    console.rule(plain(weight_set.name))
+    console.print(_weights(weight_set, ()))
+    _print_points(console, weight_set)
+    for rule in weight_set.rules:
+        console.print(Text.assemble("rule: ", plain(rule, 120)))
+    source, card = weight_set.provenance, weight_set.points
+    if source is not None:
+        rows: list[dict[str, Any]] = [{"name": weight_set.name, **source.metrics}]
+        if card is not None:
+            rows.append({"name": "integer points", **card.metrics})
+        console.print(_metrics(rows))
+    console.print(_bands(weight_set))
+    console.print(f"[dim]{weight_set.fingerprint}[/dim]", soft_wrap=True)
 
 
 def print_next(console: Console, commands: Iterable[tuple[str, str]]) -> None:
@@ -82,10 +107,12 @@ def program() -> str:
 
 def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
     terms = sorted(weight_set.terms, key=lambda t: (-abs(t.weight), t.name))
-    held = [t for t in terms if t.weight != 0]
+    points = weight_set.points.values if weight_set.points else {}
+    held = [t for t in terms if t.weight or points.get(t.name)]
     table = Table(title="weights (change of the log-odds per unit of g(n))", title_justify="left")
-    for column, justify in (("term", "left"), ("weight", "right"), ("", "left"), ("g(n)", "left")):
-        table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for column in ("term", "weight", "", *(["points"] if points else []), "g(n)"):
+        right = column in ("weight", "points")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
     largest = max((abs(t.weight) for t in held), default=1.0)
     for term in held:
         bar = "█" * max(1, round(20 * abs(term.weight) / largest))
@@ -94,12 +121,49 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
         inside += f", half-life {term.half_life}" if term.half_life else ""
         inside = f"min({inside}; {term.cap:g})" if term.cap else inside
         shown = inside if term.transform == "identity" else f"{term.transform}({inside})"
-        table.add_row(plain(term.name), f"{term.weight:+.3f}", f"[{colour}]{bar}[/]", shown)
+        shown_points = [f"{points[term.name]:+d}".replace("+0", "0")] if points else []
+        table.add_row(
+            plain(term.name), f"{term.weight:+.3f}", f"[{colour}]{bar}[/]", *shown_points, shown
+        )
     zeros = len(terms) - len(held)
     rules = f"; rules that bind: {', '.join(active)}" if active else ""
     if zeros or rules:
         table.caption = Text(f"{zeros} terms have weight 0{rules}")
     return table
+
+
+def _print_points(console: Console, weight_set: WeightSet) -> None:
+    """Say in one line what a point is worth and what points cost."""
+    card = weight_set.points
+    if card is not None:
+        console.print(
+            f"[dim]a point is worth {card.scale:.3g} of weight; log loss given up on training "
+            f"rows: {card.log_loss_given_up:+.4f}[/dim]"
+        )
+
+
+def _prices(prices: Sequence[RulePrice]) -> Table:
+    rows = prices_table(prices)
+    table = Table(
+        title="price of the rules that bind: what changes on held-out rows when one is dropped",
+        title_justify="left",
+    )
+    for column in ("rule", "log loss", "ROC AUC", "weights that change most"):
+        right = column in ("log loss", "ROC AUC")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    for row in rows[:MOST_PRICES]:
+        changes = [_change(row[k]) for k in ("log_loss_change", "auc_change")]
+        words = row["weights_changed"] or row["note"] or "none"
+        table.add_row(plain(row["rule"], 80), *changes, plain(words, 160))
+    if len(rows) > MOST_PRICES:
+        table.caption = f"… {len(rows) - MOST_PRICES} more in price_of_rules.json of the run"
+    return table
+
+
+def _change(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:+.4f}" if abs(value) >= 5e-5 else "0"
 
 
 def _metrics(rows: list[dict[str, Any]]) -> Table:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ces_ml.report.plain_text import markdown_text
-from ces_ml.weights import Provenance, WeightedTerm, WeightSet
+from ces_ml.weights import IntegerPoints, Provenance, WeightedTerm, WeightSet
 
 __all__ = ["weight_card"]
 
 
-def weight_card(weight_set: WeightSet) -> str:
-    """Return the weight set as Markdown: weights, rules, bands with their rates, provenance.
+def weight_card(
+    weight_set: WeightSet, *, penalty: str = "", prices: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """Return the weight set as Markdown: weights, points, rules, bands, provenance.
 
     Names and rules may hold anything; they are shown literally.
 
     Parameters
     ----------
     weight_set : WeightSet
+    penalty : str, optional
+        How the strength of the penalty was found, in a sentence.
+    prices : sequence of dict, optional
+        What each rule that binds costs, as `ces_ml.linear.prices_table` gives it.
 
     Returns
     -------
@@ -29,8 +37,11 @@ def weight_card(weight_set: WeightSet) -> str:
         _outcome(weight_set),
         "## Weights",
         _weights(weight_set),
+        markdown_text(penalty) if penalty else "",
+        *_points(weight_set),
         "## Rules",
         _list(weight_set.rules) or "No rules: the weights are free.",
+        *_prices(prices),
         "## Bands",
         _bands(weight_set),
         "## Provenance",
@@ -88,6 +99,67 @@ def _measured(term: WeightedTerm) -> str:
     if term.transform != "identity":
         parts.append(term.transform)
     return ", ".join(parts)
+
+
+def _points(weight_set: WeightSet) -> list[str]:
+    """Return the section on points, if there are any."""
+    card = weight_set.points
+    if card is None:
+        return []
+    held = sorted(card.values.items(), key=lambda item: (-abs(item[1]), item[0]))
+    rows = [(markdown_text(name), f"{value:+d}") for name, value in held if value]
+    zeros = len(held) - len(rows)
+    words = (
+        f"Points per unit of the count, after cap and transform. One is worth {card.scale:.4g} of "
+        f"weight; a customer without any has log-odds {card.intercept:+.4g}. "
+        f"{_cost_of_points(card, weight_set.provenance)}"
+    )
+    if zeros:
+        words = f"Terms without points: {zeros}. {words}"
+    return ["## Points", _table(("term", "points"), rows, right=(1,)), words]
+
+
+def _cost_of_points(card: IntegerPoints, source: Provenance | None) -> str:
+    cost = f"Log loss given up on the training rows: {card.log_loss_given_up:+.4f} nats."
+    before = source.metrics if source is not None else {}
+    parts = [
+        f"{words} {card.metrics[key]:.4f} (weights {before[key]:.4f})"
+        for key, words in (("roc_auc", "ROC AUC"), ("log_loss", "log loss"))
+        if key in card.metrics and key in before
+    ]
+    return f"{cost} On held-out rows: {', '.join(parts)}." if parts else cost
+
+
+def _prices(prices: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the section on what rules cost, if any binds."""
+    if not prices:
+        return []
+    rows = [
+        (
+            markdown_text(str(row["rule"])),
+            _number(row["multiplier"]),
+            _number(row["log_loss_change"], signed=True),
+            _number(row["auc_change"], signed=True),
+            markdown_text(str(row["weights_changed"] or row["note"] or "none")),
+        )
+        for row in prices
+    ]
+    head = ("rule that binds", "multiplier", "log loss", "ROC AUC", "weights that change most")
+    where = str(prices[0]["rows"]).replace(" ", "-")
+    words = (
+        f"What changes when one rule alone is dropped and the weights are fitted again; log loss "
+        f"and ROC AUC on {where} rows. A falling log loss says that the rule costs, a rising one "
+        "that it helps. Prices of several rules do not add up."
+    )
+    return ["## Price of rules", _table(head, rows, right=(1, 2, 3)), words]
+
+
+def _number(value: float, *, signed: bool = False) -> str:
+    if not math.isfinite(value):
+        return "–"
+    # Refits agree to about 1e-8: smaller changes are round-off.
+    near = 0.0 if abs(value) < 5e-7 else value
+    return "0" if near == 0 else f"{near:+.3g}" if signed else f"{near:.3g}"
 
 
 def _bands(weight_set: WeightSet) -> str:

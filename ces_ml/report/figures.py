@@ -13,7 +13,7 @@ from ces_ml.weights import WeightedTerm, WeightSet
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["MAX_BARS", "weights_figure"]
+__all__ = ["MAX_BARS", "drawable", "weights_figure"]
 
 MAX_BARS = 40
 #: Blue and vermillion of Okabe and Ito (2008): told apart with every kind of colour blindness.
@@ -75,7 +75,7 @@ def _draw_bars(axes: Axes, terms: Sequence[WeightedTerm]) -> None:
 
 
 def _draw_words(axes: Axes, title: str, terms: Sequence[WeightedTerm], hidden: int) -> None:
-    names = [_drawable(visible(t.name, _LONGEST_NAME), _LONGEST_NAME) for t in terms]
+    names = [drawable(visible(t.name, _LONGEST_NAME), _LONGEST_NAME) for t in terms]
     axes.set_yticks(range(len(terms)), labels=names, fontsize=9)
     for place, term in enumerate(terms):
         axes.annotate(
@@ -96,7 +96,7 @@ def _draw_words(axes: Axes, title: str, terms: Sequence[WeightedTerm], hidden: i
     if hidden:
         label = f"… {hidden} more, each with a smaller weight\n{label}"
     axes.set_xlabel(label, fontsize=9)
-    shown = _drawable(visible(title, _LONGEST_TITLE), _LONGEST_TITLE)
+    shown = drawable(visible(title, _LONGEST_TITLE), _LONGEST_TITLE)
     heading = axes.set_title(shown, fontsize=12, loc="left")
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=9)
@@ -112,7 +112,7 @@ def _signed(weight: float) -> str:
     return f"{weight:+#.3g}".rstrip(".").replace("-", "−") if weight else "0"
 
 
-def _drawable(text: str, limit: int) -> str:
+def drawable(text: str, limit: int) -> str:
     """Write characters that the font can't draw as escapes, within `limit` characters."""
     known = _characters()
     drawn = "".join(c if ord(c) in known else c.encode("unicode_escape").decode() for c in text)

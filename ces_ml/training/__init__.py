@@ -1,16 +1,18 @@
 """The jobs that join the workers: train, record, score."""
 
 from ces_ml.training.config import TrainingConfig
-from ces_ml.training.job import TrainingResult, train, train_many
-from ces_ml.training.recording import record
+from ces_ml.training.job import TrainingResult, stages, train, train_many
+from ces_ml.training.recording import penalty_in_words, record
 from ces_ml.training.scoring_job import ScoringResult, score_events, write_scores
 
 __all__ = [
     "ScoringResult",
     "TrainingConfig",
     "TrainingResult",
+    "penalty_in_words",
     "record",
     "score_events",
+    "stages",
     "train",
     "train_many",
     "write_scores",

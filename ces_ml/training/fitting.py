@@ -191,7 +191,7 @@ def _told_once(which: str) -> Iterator[None]:
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
     if failed:
         warnings.warn(
-            f"{len(failed)} fits {which} did not converge; the first: {failed[0].message}",
+            f"{len(failed)} of the fits {which} did not converge; the first: {failed[0].message}",
             CesWarning,
             stacklevel=4,
         )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import yaml
 
-from ces_ml.report import weight_card, weights_figure
+from ces_ml.linear import AlphaChoice, prices_table
+from ces_ml.report import alpha_figure, weight_card, weights_figure
 from ces_ml.tracking import RunInfo, Tracker
+from ces_ml.training.config import AlphaByFolds, TrainingConfig
 from ces_ml.training.job import TrainingResult
 
-__all__ = ["record"]
+__all__ = ["penalty_in_words", "record"]
 
 
 def record(
@@ -36,6 +39,7 @@ def record(
         If the store can't be opened or written.
     """
     config, weight_set = result.config, result.weight_set
+    prices = prices_table(result.prices)
     tracker = tracker or Tracker(config.tracking.store, config.tracking.experiment)
     return tracker.log_run(
         weight_set,
@@ -48,24 +52,99 @@ def record(
             "solver": result.solver.message,
         },
         texts={
-            "weight_card.md": weight_card(weight_set),
-            "config.yaml": yaml.safe_dump(
-                config.model_dump(mode="json", exclude_defaults=True),
-                sort_keys=False,
-                allow_unicode=True,
+            "weight_card.md": weight_card(
+                weight_set, penalty=penalty_in_words(result), prices=prices
             ),
+            "config.yaml": _as_yaml(config),
         },
-        figures={"weights.png": weights_figure(weight_set)},
+        figures={"weights.png": weights_figure(weight_set), **_alpha_figure(result)},
         tables={
             "comparison.json": result.comparison,
             "sample.json": [{"what": k, "rows": v} for k, v in result.sample.items()],
+            **_alpha_tables(result),
+            **({"price_of_rules.json": prices} if prices else {}),
+            **_points_table(result),
         },
         register_as=register_as,
     )
 
 
+def _as_yaml(config: TrainingConfig) -> str:
+    """Return the configuration without what is at its default; what was asked for stays whole."""
+    body = config.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(config.model.alpha, AlphaByFolds):
+        body["model"]["alpha"] = config.model.alpha.model_dump(mode="json")
+    if config.points is not None:
+        body["points"] = config.points.model_dump(mode="json")
+    return yaml.safe_dump(body, sort_keys=False, allow_unicode=True)
+
+
+def penalty_in_words(result: TrainingResult) -> str:
+    """Return how strong the penalty is and who chose it, in one sentence."""
+    choice = result.alpha_choice
+    if choice is None:
+        return f"alpha {result.alpha:.3g}, as configured."
+    at = int(np.flatnonzero(choice.alphas == choice.alpha)[0])
+    rule = choice.rule.replace("_", " ")
+    ends = {0: ", the largest tried", len(choice.alphas) - 1: ", the smallest tried"}
+    return (
+        f"alpha {choice.alpha:.3g}{ends.get(at, '')}, chosen by {len(choice.folds)} folds ({rule}) "
+        f"from {len(choice.alphas)} between {choice.alphas[-1]:.2g} and {choice.alphas[0]:.2g}: "
+        f"held-out log loss {choice.mean[at]:.4f} ± {choice.standard_error[at]:.4f}."
+    )
+
+
+def _alpha_rows(choice: AlphaChoice) -> list[dict[str, float]]:
+    return [
+        {
+            "alpha": float(alpha),
+            "log_loss": float(choice.mean[k]),
+            "standard_error": float(choice.standard_error[k]),
+            **{f"fold_{f}": float(v) for f, v in enumerate(choice.fold_losses[:, k], start=1)},
+        }
+        for k, alpha in enumerate(choice.alphas)
+    ]
+
+
+def _alpha_tables(result: TrainingResult) -> dict[str, list[dict[str, Any]]]:
+    """Return losses of the folds, and weights, at every alpha that was tried."""
+    choice, path = result.alpha_choice, result.path
+    if choice is None or path is None:
+        return {}
+    weights = [
+        {"alpha": float(alpha), "term": name, "weight": float(w)}
+        for alpha, coefs in zip(path.alphas, path.coefs, strict=True)
+        for name, w in zip(path.feature_names, coefs, strict=True)
+    ]
+    return {"alpha_folds.json": _alpha_rows(choice), "alpha_path.json": weights}
+
+
+def _alpha_figure(result: TrainingResult) -> dict[str, bytes]:
+    choice, path = result.alpha_choice, result.path
+    if choice is None or path is None:
+        return {}
+    weights = {name: path.coefs[:, j].tolist() for j, name in enumerate(path.feature_names)}
+    return {"alpha.png": alpha_figure(_alpha_rows(choice), weights, choice.alpha)}
+
+
+def _points_table(result: TrainingResult) -> dict[str, list[dict[str, Any]]]:
+    weight_set, card = result.weight_set, result.weight_set.points
+    if card is None:
+        return {}
+    rows = [
+        {
+            "term": term.name,
+            "points": card.values[term.name],
+            "worth": card.weights[term.name],
+            "weight": term.weight,
+        }
+        for term in weight_set.terms
+    ]
+    return {"points.json": rows}
+
+
 def _params(result: TrainingResult) -> dict[str, str]:
-    config = result.config
+    config, choice = result.config, result.alpha_choice
     return {
         "outcome": config.outcome.task,
         "horizon": str(config.outcome.horizon),
@@ -74,7 +153,10 @@ def _params(result: TrainingResult) -> dict[str, str]:
         "windows": ", ".join(dict.fromkeys(str(t.window) for t in result.weight_set.terms)),
         "transforms": ", ".join(dict.fromkeys(t.transform for t in result.weight_set.terms)),
         "rules": "; ".join(config.model.rules),
-        "alpha": repr(config.model.alpha),
+        "alpha": repr(result.alpha),
+        "alpha_chosen_by": "hand"
+        if choice is None
+        else f"{len(choice.folds)} folds, {choice.rule}",
         "l1_ratio": repr(config.model.l1_ratio),
         "prior_strength": repr(config.model.prior_strength),
         "scale": config.score.scale,
@@ -96,6 +178,13 @@ def _metrics(result: TrainingResult) -> dict[str, float]:
         }
     found["test_rows"] = int(result.split.test.sum())
     found["kkt_residual"] = result.solver.kkt_residual
+    choice, card = result.alpha_choice, result.weight_set.points
+    if choice is not None:
+        at = int(np.flatnonzero(choice.alphas == choice.alpha)[0])
+        found["alpha_folds/log_loss"] = choice.mean[at]
+        found["alpha_folds/standard_error"] = choice.standard_error[at]
+    if card is not None:
+        found["points/log_loss_given_up"] = card.log_loss_given_up
     for band in result.weight_set.bands:
         if band.rate is not None:
             found[f"band_rate/{band.name}"] = band.rate

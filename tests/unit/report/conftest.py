@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from ces_ml.weights import Band, Interval, Provenance, Scale, WeightedTerm, WeightSet
 
@@ -66,3 +68,17 @@ def make_weight_set() -> Callable[..., WeightSet]:
         )
 
     return make
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are drawn, to look at what stands in them."""
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def remember(figure: Figure, *args: Any, **options: Any) -> None:
+        figures.append(figure)
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", remember)
+    return figures

@@ -5,9 +5,11 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ces_ml.linear import RulePrice, prices_table
 from ces_ml.report import weight_card
 from ces_ml.report.plain_text import markdown_text, visible
 from ces_ml.spec import OutcomeSpec
+from ces_ml.weights import IntegerPoints
 
 
 def rows(card: str, heading: str) -> list[list[str]]:
@@ -84,3 +86,54 @@ def test_nothing_of_a_hostile_name_is_markup(make_weight_set) -> None:
     assert "<script" not in card
     assert "two\\\\nlines" in card
     assert "\\[link\\](http://x) \\*bold\\* \\_soft\\_" in card
+
+
+def with_points(weight_set, **values: int):
+    card = IntegerPoints(
+        values=dict.fromkeys(weight_set.names, 0) | values,
+        scale=0.125,
+        intercept=-2.5,
+        log_loss_given_up=0.00123,
+        metrics={"roc_auc": 0.75, "log_loss": 0.4},
+    )
+    return weight_set.model_copy(update={"points": card})
+
+
+def test_points_are_told_with_what_they_cost(make_weight_set) -> None:
+    card = weight_card(with_points(make_weight_set(("login", "view", "refund")), view=2, refund=-5))
+    assert rows(card, "Points") == [["refund", "-5"], ["view", "+2"]]
+    assert "Terms without points: 1. " in card
+    assert "One is worth 0.125 of weight; a customer without any has log-odds -2.5." in card
+    assert "given up on the training rows: +0.0012 nats" in card
+
+
+def test_points_stand_beside_the_held_out_metrics_of_the_weights(make_weight_set) -> None:
+    weight_set = with_points(make_weight_set(("login",)), login=1)
+    source = weight_set.provenance.model_copy(update={"metrics": {"roc_auc": 0.8}})
+    card = weight_card(weight_set.model_copy(update={"provenance": source}))
+    assert "On held-out rows: ROC AUC 0.7500 (weights 0.8000)." in card
+    assert "On held-out" not in weight_card(weight_set.model_copy(update={"provenance": None}))
+
+
+def test_prices_and_penalty_are_told_literally(make_weight_set) -> None:
+    prices = [
+        RulePrice('"a|b" <= 0', 0.25, -0.1, -0.0456, 0.0123, {"a|b": (0.0, 0.5)}, held_out=True),
+        RulePrice("x <= 40%", 0.1, *[float("nan")] * 3, note="the others can't be read without it"),
+        RulePrice("y >= 0", 1e-9, 0.0, 3e-9, 0.0, held_out=True),
+    ]
+    card = weight_card(
+        make_weight_set(("login",)), prices=prices_table(prices), penalty="alpha <1>, by *folds*."
+    )
+    assert rows(card, "Price of rules") == [
+        ['"a\\|b" &lt;= 0', "0.25", "-0.0456", "+0.0123", "a\\|b 0 → 0.5"],
+        ["y &gt;= 0", "0", "0", "0", "none"],
+        ["x &lt;= 40%", "0.1", "–", "–", "the others can't be read without it"],
+    ]
+    assert "ROC AUC on held-out rows" in card
+    assert "alpha &lt;1&gt;, by \\*folds\\*." in card
+
+
+def test_what_was_not_asked_for_has_no_section(make_weight_set) -> None:
+    card = weight_card(make_weight_set())
+    assert "## Points" not in card
+    assert "## Price" not in card

@@ -5,11 +5,8 @@ import subprocess
 import sys
 import warnings
 from itertools import pairwise
-from typing import Any
 
 import matplotlib
-import pytest
-from matplotlib.figure import Figure
 
 from ces_ml.report import weights_figure
 from ces_ml.report.figures import MAX_BARS, NEGATIVE, POSITIVE
@@ -19,20 +16,6 @@ def size(png: bytes) -> tuple[int, int]:
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", png[16:24])
     return width, height
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are drawn, to look at what stands in them."""
-    figures: list[Figure] = []
-    save = Figure.savefig
-
-    def remember(figure: Figure, *args: Any, **options: Any) -> None:
-        figures.append(figure)
-        save(figure, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", remember)
-    return figures
 
 
 def test_hostile_names_are_drawn_without_a_warning(make_weight_set) -> None:

@@ -186,6 +186,9 @@ def test_a_recorded_run_holds_weights_metrics_baselines_and_texts(
     assert run.data.params["rules"] == "; ".join(result.config.model.rules)
     names = {item.path for item in client.list_artifacts(info.run_id)}
     assert {"weight_card.md", "config.yaml", "weights.png", "comparison.json"} <= names
+    # Nothing of what was not asked for.
+    assert not names & {"alpha.png", "alpha_folds.json", "alpha_path.json", "points.json"}
+    assert run.data.params["alpha_chosen_by"] == "hand"
 
 
 def test_the_recorded_configuration_trains_the_same_weights(
