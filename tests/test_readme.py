@@ -50,9 +50,10 @@ def test_the_reference_of_configurations_names_every_key() -> None:
     reference = yaml.safe_load(blocks("yaml")[-1])
     config = TrainingConfig.parse(reference)
     assert set(reference) == set(TrainingConfig.model_fields)
-    for section in ("events", "outcome", "model", "split", "score", "tracking"):
+    for section in ("events", "outcome", "model", "split", "score", "points", "tracking"):
         assert set(reference[section]) == set(type(getattr(config, section)).model_fields)
     assert set(reference["counts"][0]) == set(CountRule.model_fields)
+    assert set(reference["model"]["alpha"]) == set(type(config.model.alpha).model_fields)
 
 
 @pytest.mark.slow

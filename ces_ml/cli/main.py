@@ -339,7 +339,7 @@ def demo(
     from ces_ml.cli.demo import print_demo
     from ces_ml.training.demo import DEMO_SCORES, run_demo
 
-    with _progress(1 + 6 * len(DEMO_SCORES)) as progress:
+    with _progress(1 + 8 * len(DEMO_SCORES)) as progress:
         done = run_demo(folder, progress=progress)
     print_demo(out, done, os.path.relpath(folder))
 

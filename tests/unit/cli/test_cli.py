@@ -26,7 +26,7 @@ counts:
   - {events: [login, demo_booked, support_ticket], window: 28d, half_life: 14d, transform: log1p}
 model: {rules: [login >= 0, demo_booked >= 0, support_ticket <= 0]}
 """
-COMMANDS = ["train", "promote", "score", "export", "ui", "demo"]
+COMMANDS = ["train", "promote", "score", "show", "export", "ui", "demo"]
 
 
 def call(*words: object) -> Result:
@@ -88,6 +88,63 @@ def test_several_configurations_train_at_once(home: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "trial_conversion" in done.output
     assert "second" in done.output
+
+
+def points(value: int) -> str:
+    """Points as a pattern of how they are shown."""
+    return re.escape(f"{value:+d}") if value else "0"
+
+
+BOUND = "demo_booked <= 20%"
+
+
+def test_train_shows_alpha_by_folds_points_and_prices(home: Path) -> None:
+    model = f"alpha: {{folds: 3}}, rules: [login >= 0, demo_booked >= 0, {BOUND},"
+    config = CONFIG.replace("rules: [login >= 0, demo_booked >= 0,", model)
+    (home / "full.yaml").write_text(config + "points: {range: [-3, 7]}\n")
+    done = call("train", "full.yaml", "--no-track", "-o", "w.json")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"penalty: alpha [\d.e-]+, chosen by 3 folds \(best\) from 20", done.output)
+    assert re.search(rf"│ {BOUND} +│ +[+-]0\.\d{{4}} │", done.output)
+    assert "integer points" in done.output
+    assert "a point is worth" in done.output
+    card = WeightSet.load("w.json").points
+    for name, value in card.values.items():
+        assert re.search(rf"│ {name} .*│ +{points(value)} │", done.output)
+
+
+def test_train_shows_no_points_and_prices_where_there_are_none(home: Path) -> None:
+    (home / "free.yaml").write_text(re.sub(r"model: .*\n", "", CONFIG))
+    done = call("train", "free.yaml", "--no-track")
+    assert done.exit_code == 0, done.output
+    assert "penalty: alpha 0.0001, as configured." in done.output
+    for word in ("points", "price of"):
+        assert word not in done.output
+
+
+def test_show_prints_a_weight_set_from_a_file_or_a_store(home: Path) -> None:
+    (home / "card.yaml").write_text(CONFIG + "points: {}\n")
+    trained = call("train", "card.yaml", "--register", "card", "-o", "w.json")
+    assert trained.exit_code == 0, trained.output
+    run = re.search(r"promote ([0-9a-f]{32})", trained.output)[1]
+    shown = {ref: call("show", ref) for ref in ("w.json", run, "models:/card/1")}
+    weight_set = WeightSet.load("w.json")
+    for ref, done in shown.items():
+        assert done.exit_code == 0, (ref, done.output)
+        assert weight_set.fingerprint in done.output
+        assert "rule: support_ticket <= 0" in done.output
+        assert "integer points" in done.output
+        for term in weight_set.terms:
+            weight = re.escape(f"{term.weight:+.3f}")
+            value = points(weight_set.points.values[term.name])
+            assert re.search(rf"│ {term.name} +│ +{weight} │.*│ +{value} │", done.output)
+
+
+def test_show_refuses_what_is_no_weight_set(home: Path) -> None:
+    done = call("show", "nothing.json")
+    assert done.exit_code == 2
+    assert "error: " in done.stderr
+    assert "Traceback" not in done.output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
