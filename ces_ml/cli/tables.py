@@ -115,7 +115,7 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     largest = max((abs(t.weight) for t in held), default=1.0)
     for term in held:
-        bar = "█" * max(1, round(20 * abs(term.weight) / largest))
+        bar = "█" * max(1, round((12 if points else 20) * abs(term.weight) / largest))
         colour = "blue" if term.weight > 0 else "red"
         inside = f"{term.measure} {term.window}"
         inside += f", half-life {term.half_life}" if term.half_life else ""
