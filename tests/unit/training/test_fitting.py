@@ -254,6 +254,14 @@ def test_points_cost_what_is_stated(full: TrainingResult, rows) -> None:
         assert card.scale == pytest.approx(best.coef_[0, 0], rel=1e-3)
 
 
+def test_the_order_of_the_log_changes_neither_alpha_nor_points(
+    full: TrainingResult, log: pd.DataFrame
+) -> None:
+    other = train(full.config, log.sample(frac=1, random_state=5))
+    assert other.alpha == pytest.approx(full.alpha, rel=1e-9)
+    assert other.weight_set.fingerprint == full.weight_set.fingerprint
+
+
 def test_points_may_be_kept_to_few_terms(config: TrainingConfig, log: pd.DataFrame) -> None:
     asked = changed(config, points={"at_most": 2})
     result = train(asked, log)
@@ -261,6 +269,9 @@ def test_points_may_be_kept_to_few_terms(config: TrainingConfig, log: pd.DataFra
     assert 1 <= sum(v != 0 for v in card.values.values()) <= 2
     assert sum(w != 0 for w in result.weight_set.weights.values()) > 2
     assert card.log_loss_given_up > 0.001
+    limited = changed(asked, model={"rules": [*config.model.rules, "at most 4 events"]})
+    values = train(limited, log).weight_set.points.values.values()
+    assert 1 <= sum(v != 0 for v in values) <= 2
     plain = train(config, log).weight_set
     assert plain.points is None
     assert plain.weights == result.weight_set.weights
