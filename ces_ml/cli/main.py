@@ -337,9 +337,9 @@ def demo(
 ) -> None:
     """Run the whole path on a grocery log: count, fit, track, promote, score, export."""
     from ces_ml.cli.demo import print_demo
-    from ces_ml.training.demo import DEMO_SCORES, run_demo
+    from ces_ml.training.demo import DEMO_STAGES, run_demo
 
-    with _progress(1 + 8 * len(DEMO_SCORES)) as progress:
+    with _progress(DEMO_STAGES) as progress:
         done = run_demo(folder, progress=progress)
     print_demo(out, done, os.path.relpath(folder))
 

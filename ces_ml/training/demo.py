@@ -17,10 +17,13 @@ from ces_ml.training.job import TrainingResult, train
 from ces_ml.training.recording import record
 from ces_ml.training.scoring_job import ScoringResult, score_events, write_scores
 
-__all__ = ["DEMO_SCORES", "DemoScore", "run_demo"]
+__all__ = ["DEMO_SCORES", "DEMO_STAGES", "DemoScore", "run_demo"]
 
 #: The weight sets that the demonstration trains; each has a configuration of this name.
 DEMO_SCORES = ("coupon_conversion", "churn")
+#: Stages that `run_demo` reports with the packaged configurations: six of each training job, then
+#: tracking and scoring.
+DEMO_STAGES = 1 + (6 + 2) * len(DEMO_SCORES)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from ces_ml.datasets import EventHistory, complete_journey, make_event_history
 from ces_ml.training import TrainingConfig, train
-from ces_ml.training.demo import DEMO_SCORES, run_demo
+from ces_ml.training.demo import DEMO_SCORES, DEMO_STAGES, run_demo
 
 
 def config_of_truth(history: EventHistory, task: str) -> TrainingConfig:
@@ -65,7 +65,7 @@ def test_the_demonstration_beats_counting_out_of_time_and_its_files_agree(tmp_pa
     stages: list[str] = []
     done = run_demo(tmp_path / "demo", progress=stages.append)
     assert [d.result.config.name for d in done] == list(DEMO_SCORES)
-    assert len(stages) == 1 + 6 * len(DEMO_SCORES)
+    assert len(stages) == DEMO_STAGES
     households = complete_journey()["customer_id"].nunique()
     for d in done:
         auc = {row["name"]: row["roc_auc"] for row in d.result.comparison}
