@@ -190,10 +190,11 @@ def _trained(configs: list[TrainingConfig], jobs: int) -> list[TrainingResult]:
 
 def _print_run(info: RunInfo, store: str | None) -> None:
     """Print where a run is and what to do with it."""
-    from ces_ml.cli.tables import print_next
+    from ces_ml.cli.tables import plain, print_next
 
     if info.model_name:
-        out.print(f"registered as version {info.model_version} of {info.model_name}")
+        words = f"registered as version {info.model_version} of "
+        out.print(Text.assemble(words, plain(info.model_name, 200)), soft_wrap=True)
     at = f" --store {shlex.quote(store)}" if store else ""
     name = f" --name {shlex.quote(info.model_name)}" if info.model_name else ""
     print_next(

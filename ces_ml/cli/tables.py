@@ -126,7 +126,7 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
             plain(term.name), f"{term.weight:+.3f}", f"[{colour}]{bar}[/]", *shown_points, shown
         )
     zeros = len(terms) - len(held)
-    rules = f"; rules that bind: {', '.join(active)}" if active else ""
+    rules = f"; rules that bind: {', '.join(visible(rule) for rule in active)}" if active else ""
     if zeros or rules:
         table.caption = Text(f"{zeros} terms have weight 0{rules}")
     return table

@@ -253,9 +253,11 @@ def test_hostile_event_names_do_not_reach_the_terminal_raw(home: Path, events) -
     name = "[bold]\x1b[31mlogin\n"
     events.replace({"event_type": {"login": name}}).to_parquet(home / "events.parquet")
     config = CONFIG.replace("[login,", f"[{json.dumps(name)},").replace("login >= 0, ", "")
+    config = config.replace("demo_booked >= 0", json.dumps(f"{json.dumps(name)} <= 0.1"))
     (home / "conversion.yaml").write_text(config)
     done = call("train", "conversion.yaml", "--no-track")
     assert done.exit_code == 0, done.output
+    assert "price of the rules that bind" in done.output  # with the rule in its words
     assert "\x1b[31m" not in done.output
     assert "[bold]" in done.output
     assert r"\x1b[31mlogin\n" in done.output
