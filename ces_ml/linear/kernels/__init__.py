@@ -3,7 +3,13 @@
 `ces_ml.linear.kernels.parquet_blocks`, for rows in files, is imported by itself: it needs pyarrow.
 """
 
-from ces_ml.linear.kernels.contract import BlockObjective, Evaluation, Moments, PointwiseLoss
+from ces_ml.linear.kernels.contract import (
+    BlockObjective,
+    Evaluation,
+    Moments,
+    PointwiseLoss,
+    Slope,
+)
 from ces_ml.linear.kernels.row_blocks import RowBlocks, distant_columns, distant_range
 
 __all__ = [
@@ -12,6 +18,7 @@ __all__ = [
     "Moments",
     "PointwiseLoss",
     "RowBlocks",
+    "Slope",
     "distant_columns",
     "distant_range",
 ]

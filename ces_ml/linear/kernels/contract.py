@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BlockObjective", "Evaluation", "Moments", "PointwiseLoss"]
+__all__ = ["BlockObjective", "Evaluation", "Moments", "PointwiseLoss", "Slope"]
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +29,13 @@ class Evaluation(NamedTuple):
     hessian: Floats
 
 
+class Slope(NamedTuple):
+    """Value and gradient of the mean loss, as in `Evaluation`."""
+
+    value: float
+    gradient: Floats
+
+
 class Moments(NamedTuple):
     """Weighted mean of each column and of its square, both of shape (n_features,)."""
 
@@ -45,10 +52,13 @@ class BlockObjective(Protocol):
         evaluate(w, c).gradient = (1/S) Σ_blocks Σ_{i in block} s_i ℓ'(y_i, η_i) x̃_i
         evaluate(w, c).hessian  = (1/S) Σ_blocks Σ_{i in block} s_i ℓ''(y_i, η_i) x̃_i x̃_iᵀ
         evaluate(w, c).value    = value(w, c)
+        slope(w, c)             = (value(w, c), evaluate(w, c).gradient)
 
     in float64, the same numbers for the same arguments at every call. How the rows are cut into
     blocks, where the blocks are, and in which type the data is held is the implementation's
-    business; it may change a result by round-off only.
+    business; it may change a result by round-off only. `slope` is called near the optimum, where it
+    spares the Hessian; where a pass costs the same with it, ``Slope(*evaluate(w, c)[:2])`` is as
+    good.
     """
 
     @property
@@ -58,6 +68,10 @@ class BlockObjective(Protocol):
 
     def value(self, w: Floats, c: float) -> float:
         """Return the mean loss alone (for the line search)."""
+        ...
+
+    def slope(self, w: Floats, c: float) -> Slope:
+        """Return mean loss and gradient in one pass."""
         ...
 
     def evaluate(self, w: Floats, c: float) -> Evaluation:

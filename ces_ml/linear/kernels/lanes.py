@@ -1,8 +1,7 @@
 """Eight float64 at a time: the vector instruction that the compiled pass is made of.
 
 Left to itself the compiler can't vectorise this update, because it can't know that the two
-arrays do not overlap. Importing this module imports numba; only `ces_ml.linear.kernels.compiled`
-does so.
+arrays do not overlap. Importing this module imports numba; only the compiled passes do so.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ces_ml.errors import SpecError, did_you_mean, show
-from ces_ml.linear.kernels.contract import Evaluation, Moments, PointwiseLoss
+from ces_ml.linear.kernels.contract import Evaluation, Moments, PointwiseLoss, Slope
 from ces_ml.linear.kernels.row_blocks import COMPILED_FROM, RowBlocks
 
 __all__ = ["ParquetBlocks"]
@@ -105,6 +105,15 @@ class ParquetBlocks:
     def value(self, w: Floats, c: float) -> float:
         """Return the mean loss."""
         return float(sum(block.value(w, c) for block in self._blocks()))
+
+    def slope(self, w: Floats, c: float) -> Slope:
+        """Return mean loss and gradient in one pass."""
+        value, gradient = 0.0, np.zeros(self.n_features + 1)
+        for block in self._blocks():
+            found = block.slope(w, c)
+            value += found.value
+            gradient += found.gradient
+        return Slope(value, gradient)
 
     def evaluate(self, w: Floats, c: float) -> Evaluation:
         """Return mean loss, gradient and Hessian in one pass."""

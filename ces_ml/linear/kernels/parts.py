@@ -7,15 +7,15 @@ number of threads and the load of the machine never change a bit of the result.
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable
 from itertools import pairwise
-from threading import Thread
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ces_ml.linear.kernels.contract import Evaluation, Moments
+from ces_ml.linear.kernels.contract import Evaluation, Moments, Slope
 
 __all__ = ["CompiledRows"]
 
@@ -59,9 +59,9 @@ class CompiledRows:
         *,
         n_threads: int | None = None,
     ) -> None:
-        from ces_ml.linear.kernels import compiled  # imports numba, which takes a while
+        from ces_ml.linear.kernels import csr_passes, dense_passes  # they import numba
 
-        self._kernels = compiled
+        self._csr, self._dense = csr_passes, dense_passes
         n, p = X.shape
         self._p, self._width = p, -(-max(p, 1) // LANES) * LANES
         self._sparse = not isinstance(X, np.ndarray)
@@ -79,14 +79,33 @@ class CompiledRows:
 
     def value(self, w: Floats, c: float) -> float:
         """Return the sum of the losses."""
-        kernel = self._kernels.csr_value if self._sparse else self._kernels.dense_value
+        kernel = self._csr.csr_value if self._sparse else self._dense.dense_value
         fixed = (*self._arrays, *self._rest, w, float(c), self._rows)
         return float(sum(self._map(lambda first, last: float(kernel(*fixed, first, last)))))
+
+    def slope(self, w: Floats, c: float) -> Slope:
+        """Return the sums of losses and gradients."""
+        p = self._p
+        fixed = (*self._arrays, *self._rest, w, float(c), self._rows)
+
+        def part(first: int, last: int) -> tuple[float, Floats]:
+            if self._sparse:
+                g = np.zeros(p + 1)
+                return float(self._csr.csr_slopes(*fixed, first, last, g)), g
+            g, h = np.zeros(self._width + 1), np.zeros(self._width + 1)
+            loss = self._dense.dense_sums(*fixed, first, last, g, h, np.empty(0))
+            return float(loss), np.append(g[:p], g[-1])
+
+        value, gradient = 0.0, np.zeros(p + 1)
+        for loss, g in self._map(part):
+            value += loss
+            gradient += g
+        return Slope(value, gradient)
 
     def evaluate(self, w: Floats, c: float) -> Evaluation:
         """Return the sums of losses, gradients and Hessians."""
         p, width = self._p, self._width
-        kernel = self._kernels.csr_sums if self._sparse else self._kernels.dense_sums
+        kernel = self._csr.csr_sums if self._sparse else self._dense.dense_sums
         fixed = (*self._arrays, *self._rest, w, float(c), self._rows)
         if self._sparse:
             fixed = (*fixed, self._scattered)
@@ -114,7 +133,7 @@ class CompiledRows:
         def part(first: int, last: int) -> tuple[Floats, Floats]:
             mean, square = np.zeros(self._p), np.zeros(self._p)
             _, s, unit = self._rest
-            self._kernels.csr_moments(*self._arrays, s, unit, first, last, mean, square)
+            self._csr.csr_moments(*self._arrays, s, unit, first, last, mean, square)
             return mean, square
 
         mean, square = np.zeros(self._p), np.zeros(self._p)
@@ -125,7 +144,7 @@ class CompiledRows:
 
     def _disorder(self) -> int:
         """Return how many values do not follow a lower column in their row: 0 if sorted."""
-        arrays, kernel = self._arrays[1:], self._kernels.csr_disorder
+        arrays, kernel = self._arrays[1:], self._csr.csr_disorder
         return int(sum(self._map(lambda first, last: int(kernel(*arrays, first, last)))))
 
     def _map(self, part: Callable[[int, int], Any]) -> list[Any]:
@@ -141,15 +160,24 @@ class CompiledRows:
             except BaseException as error:
                 failures.append(error)
 
-        threads = [Thread(target=work, daemon=True) for _ in range(self._n_threads - 1)]
-        for thread in threads:
-            thread.start()
+        # Thread.start waits until the thread runs: a millisecond where another program is busy.
+        helpers = [allocate_lock() for _ in range(self._n_threads - 1)]
+        for done in helpers:
+            done.acquire()
+            start_new_thread(_and_release, (work, done))
         work()
-        for thread in threads:
-            thread.join()
+        for done in helpers:
+            done.acquire()
         if failures:
             raise failures[0]
         return found
+
+
+def _and_release(work: Callable[[], None], lock: Any) -> None:
+    try:
+        work()
+    finally:
+        lock.release()
 
 
 def _processors() -> int:

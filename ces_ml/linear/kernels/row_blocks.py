@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ces_ml.linear.kernels.contract import Evaluation, Moments, PointwiseLoss
+from ces_ml.linear.kernels.contract import Evaluation, Moments, PointwiseLoss, Slope
 from ces_ml.linear.kernels.parts import CompiledRows
 
 __all__ = ["RowBlocks", "distant_columns", "distant_range"]
@@ -116,6 +116,20 @@ class RowBlocks:
         for block, y, s in self._blocks():
             total += float(s @ self._loss.value(y, block @ w + c))
         return total
+
+    def slope(self, w: Floats, c: float) -> Slope:
+        """Return mean loss and gradient in one pass."""
+        if self._compiled:
+            return self._rows_compiled.slope(w, c)
+        p = self.n_features
+        value, gradient = 0.0, np.zeros(p + 1)
+        for block, y, s in self._blocks():
+            loss, slope, _ = self._loss.derivatives(y, block @ w + c)
+            slope *= s
+            value += float(s @ loss)
+            gradient[:p] += block.T @ slope
+            gradient[p] += slope.sum()
+        return Slope(value, gradient)
 
     def evaluate(self, w: Floats, c: float) -> Evaluation:
         """Return mean loss, gradient and Hessian in one pass."""

@@ -6,14 +6,14 @@ know where the rows are, which loss it minimises, or how the rules were stated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ces_ml.linear.kernels.contract import BlockObjective, Evaluation
-from ces_ml.linear.penalties import Penalty, Ray
+from ces_ml.linear.penalties import Penalty
 from ces_ml.linear.solver.certificate import (
     held_rules,
     kkt_residual,
@@ -21,13 +21,13 @@ from ces_ml.linear.solver.certificate import (
     multipliers_by_rule,
 )
 from ces_ml.linear.solver.contract import Polyhedron
-from ces_ml.linear.solver.lift import Kinks
+from ces_ml.linear.solver.problem import Point, Problem
+from ces_ml.linear.solver.result import SolverResult, Status, TraceRow, message
 from ces_ml.linear.solver.step import (
     LEAST_STEP_RIDGE,
     STEP_RIDGE,
     Centred,
     QPAnswer,
-    centre,
     nearest_feasible,
     newton_step,
 )
@@ -35,139 +35,15 @@ from ces_ml.linear.solver.step import (
 if TYPE_CHECKING:
     from ces_ml.linear.solver.warm_start import WarmStart
 
-__all__ = ["SolverResult", "Status", "TraceRow", "solve"]
+__all__ = ["solve"]
 
 Floats = NDArray[np.float64]
-Status = Literal["optimal", "separable", "stalled", "max_iter", "qp_failed", "infeasible"]
 
 ARMIJO = 1e-4
 MAX_HALVINGS = 40
 
-
-class TraceRow(NamedTuple):
-    """One iteration: where it ended, and what it cost."""
-
-    iteration: int
-    objective: float
-    kkt_residual: float
-    step: float
-    n_held: int
-    n_passes: int
-
-
-@dataclass(frozen=True, eq=False)
-class SolverResult:
-    """What the solver found, and the proof.
-
-    Parameters
-    ----------
-    coef : ndarray of shape (n_features,)
-        Weights; exactly on their bound where that is active.
-    intercept : float
-        Zero if none was fitted.
-    n_iter : int
-        Newton steps taken.
-    kkt_residual : float
-        See `kkt_residual`; at most `tol` if `status` is ``"optimal"``.
-    max_violation : float
-        Largest ``l − w``, ``w − u``, ``A w − b`` or ``|A_eq w − b_eq|``, divided by the largest
-        term of that row where it exceeds 1; 0 if none is violated.
-    status : str
-        ``"optimal"``; ``"separable"``: the minimum is not attained, weights grow for ever;
-        ``"stalled"``: float64 admits no further progress; ``"max_iter"``; ``"qp_failed"``;
-        ``"infeasible"``.
-    message : str
-        The same as a sentence with numbers.
-    objective : float
-        Mean loss plus penalty, in nats.
-    multipliers : dict of str to float
-        For each rule with a non-zero multiplier the sum of its multipliers, each ≥ 0: by how much
-        the objective would fall, to first order, per unit by which the rule is relaxed (an
-        equation: by which its right-hand side moves to the better side).
-    active : tuple of str
-        The rules that hold with equality somewhere.
-    bound_multipliers : ndarray of shape (n_features,)
-        Positive at an upper bound, negative at a lower one.
-    row_multipliers : ndarray of shape (n_rows,)
-        Of the rows of `A`; not negative.
-    eq_multipliers : ndarray of shape (n_equations,)
-        Of the equations `A_eq`; of either sign.
-    n_passes : int
-        Passes over the data.
-    trace : tuple of TraceRow
-        One row an iteration.
-    support : tuple of int
-        The features that a limit on their number left, in order; empty without such a limit.
-    gap : float
-        With such a limit: no other choice of features has an objective lower than by this, in nats.
-        It is the distance to the optimum without the limit, so it is often far too cautious.
-    support_proved : bool
-        Whether branch and bound proved the choice to be the best on the quadratic model of the
-        objective; else it was found by exchanging features one by one.
-    """
-
-    coef: Floats
-    intercept: float
-    n_iter: int
-    kkt_residual: float
-    max_violation: float
-    status: Status
-    message: str
-    objective: float
-    multipliers: dict[str, float]
-    active: tuple[str, ...]
-    bound_multipliers: Floats
-    row_multipliers: Floats
-    eq_multipliers: Floats
-    n_passes: int
-    trace: tuple[TraceRow, ...]
-    support: tuple[int, ...] = ()
-    gap: float = 0.0
-    support_proved: bool = False
-
-
-@dataclass(frozen=True)
-class _Point:
-    """A feasible point with the objective there; the last coordinate is the intercept."""
-
-    z: Floats
-    value: float
-    gradient: Floats
-    hessian: Floats
-
-    @property
-    def w(self) -> Floats:
-        return self.z[:-1]
-
-
-class _Problem:
-    """Mean loss plus penalty, counting the passes over the data."""
-
-    def __init__(self, objective: BlockObjective, penalty: Penalty, fit_intercept: bool) -> None:
-        self.objective, self.penalty, self.fit_intercept = objective, penalty, fit_intercept
-        self.kinks = Kinks(penalty.slopes(objective.n_features), penalty.ray())
-        self.n_passes = 0
-
-    def value(self, z: Floats) -> float:
-        self.n_passes += 1
-        return self.objective.value(z[:-1], float(z[-1])) + self.penalty.value(z[:-1])
-
-    def at(self, z: Floats) -> _Point:
-        self.n_passes += 1
-        return self.with_penalty(z, self.objective.evaluate(z[:-1], float(z[-1])))
-
-    def with_penalty(self, z: Floats, loss: Evaluation) -> _Point:
-        w = z[:-1]
-        gradient, hessian = loss.gradient.copy(), loss.hessian.copy()
-        gradient[:-1] += self.penalty.gradient(w)
-        p = len(w)
-        hessian[np.arange(p), np.arange(p)] += self.penalty.curvature(w)
-        if not self.fit_intercept:
-            gradient[-1], hessian[-1], hessian[:, -1] = 0.0, 0.0, 0.0
-        return _Point(z, loss.value + self.penalty.value(w), gradient, hessian)
-
-    def centred(self, point: _Point, region: Polyhedron) -> Centred:
-        return centre(point.gradient, point.hessian, region, fit_intercept=self.fit_intercept)
+PATIENCE = 3
+"""Steps with a Hessian from elsewhere that may still be needed: one Newton step costs as much."""
 
 
 def solve(
@@ -187,6 +63,11 @@ def solve(
     iterate is feasible. Iteration stops when `kkt_residual` is at most `tol`. Where the ridge of
     the step makes more than a tenth of the residual, as with almost collinear columns, it is cut.
 
+    The Hessian is the expensive part of a pass. It is left out where the next point is expected to
+    be the optimum, and where a sample of the rows tells how it has changed since it was last
+    computed (a Shamanskii step with a control variate). Where that contracts the residual so slowly
+    that more than `PATIENCE` such steps would remain, every further step is a Newton step.
+
     Parameters
     ----------
     objective : BlockObjective
@@ -200,7 +81,7 @@ def solve(
     tol : float, default=1e-8
         Largest accepted KKT residual.
     max_iter : int, default=100
-        Largest number of Newton steps.
+        Largest number of steps.
     start : WarmStart, optional
         Where to begin; by default at the feasible weights nearest to zero.
 
@@ -208,6 +89,10 @@ def solve(
     -------
     SolverResult
         Failure is reported in its `status` and `message`, never raised.
+
+    References
+    ----------
+    V. E. Shamanskii (1967), A modification of Newton's method, *Ukrainian Mathematical Journal* 19.
     """
     if region.limits:
         from ces_ml.linear.solver.support import solve_limited  # it solves many of these
@@ -221,171 +106,232 @@ def solve(
             max_iter=max_iter,
             start=start,
         )
-    problem = _Problem(objective, penalty, fit_intercept)
-    p = objective.n_features
-    if start is None:
-        origin = problem.at(np.zeros(p + 1))
-        reference = problem.centred(origin, region)
-        w0 = nearest_feasible(reference.scale, region)
-        if w0 is None:
-            return _result(problem, region, origin, None, np.inf, "infeasible", [], tol)
-        point = _start(problem, origin, w0)
-    else:
-        origin = problem.with_penalty(start.z * 0.0, start.origin)
-        reference = problem.centred(problem.with_penalty(origin.z, _at_zero(start)), region)
-        problem.n_passes = start.n_passes
-        point = problem.at(start.z)
-    trace: list[TraceRow] = []
-    answer: QPAnswer | None = None
-    status: Status = "max_iter"
-    residual, d, ridge = np.inf, np.zeros(p + 1), STEP_RIDGE
-    for iteration in range(1, max_iter + 1):
-        model = problem.centred(point, region)
-        answer = newton_step(model, point.w, region, ridge, problem.kinks)
-        if answer is None:
-            status = "qp_failed"
-            break
-        d = _direction(point, answer.w)
-        slope = float(point.gradient @ d) + problem.kinks.change(point.w, answer.w)
-        following, t = _line_search(problem, point, d, answer.w, slope, region)
-        before, predicted = residual, -slope
-        if following is not None:
-            point = following
-        residual = kkt_residual(
-            point.w, point.gradient, answer, region, reference, problem.kinks.slopes
-        )
-        held = len(held_rules(point.w, region))
-        trace.append(TraceRow(iteration, point.value, residual, t, held, problem.n_passes))
-        if residual <= tol:
-            status = "optimal"
-            break
-        at_round_off = predicted <= np.finfo(float).eps * abs(point.value)
-        if following is None or (at_round_off and residual > 0.5 * before):
-            status = "stalled"
-            break
-        from_ridge = ridge * np.abs(d[:-1]) * model.scale**2 / (2.0 * reference.scale)
-        if from_ridge.max(initial=0.0) > 0.1 * residual:
-            ridge = max(0.01 * ridge, LEAST_STEP_RIDGE)
-    unpenalised = not (penalty.curvature(point.w) + problem.kinks.slopes).all()
-    ray = problem.kinks.ray  # a prior costs nothing along its own half-line
-    unpenalised |= ray is not None and penalty.value(ray.direction) == 0.0
-    if answer is not None and unpenalised and _escapes(origin, point, d, ray):
-        status = "separable"
-    return _result(problem, region, point, answer, residual, status, trace, tol)
+    sample = None if start is None else start.sample
+    problem = Problem(objective, penalty, fit_intercept, sample)
+    begin = _cold(problem, region) if start is None else _warm(problem, region, start)
+    descent = _Descent(problem, region, begin, tol)
+    return descent.result(descent.run(max_iter) if begin.feasible else "infeasible")
 
 
-def _start(problem: _Problem, origin: _Point, w0: Floats) -> _Point:
-    """Return the start: the feasible weights nearest to zero, and the log-odds as intercept."""
+class _Begin(NamedTuple):
+    """Where the descent begins, the units of its residual, and the point at zero when asked for."""
+
+    point: Point
+    reference: Centred
+    origin: Callable[[], Point]
+    feasible: bool = True
+
+
+def _cold(problem: Problem, region: Polyhedron) -> _Begin:
+    """Begin at the feasible weights nearest to zero, and the log-odds as intercept."""
+    origin = problem.at(np.zeros(problem.objective.n_features + 1))
+    reference = problem.centred(origin, region)
+    w0 = nearest_feasible(reference.scale, region)
+    if w0 is None:
+        return _Begin(origin, reference, lambda: origin, feasible=False)
     z = np.append(w0, 0.0)
     if problem.fit_intercept and origin.hessian[-1, -1] > 0.0:
         # At zero the derivative is ½ − ȳ, for the logistic loss; other losses get a Newton step.
         mean = min(max(0.5 - float(origin.gradient[-1]), 1e-6), 1.0 - 1e-6)
         z[-1] = np.log(mean / (1.0 - mean))
-    if not w0.any() and abs(z[-1]) < 1.0:
-        return origin
-    return problem.at(z)
+    near = not w0.any() and abs(z[-1]) < 1.0
+    return _Begin(origin if near else problem.at(z), reference, lambda: origin)
 
 
-def _at_zero(start: WarmStart) -> Evaluation:
-    """Return what the logistic loss has at zero of all that `centre` reads: ``¼·[x²; x, 1]``."""
+def _warm(problem: Problem, region: Polyhedron, start: WarmStart) -> _Begin:
+    """Begin at the start; what is needed of the point at zero comes from moments and the sample."""
+    zero = np.zeros(len(start.z))
+    problem.n_passes = start.n_passes
+    # What the logistic loss has at zero of all that `centre` reads: ¼·[x²; x, 1].
     mean, square = start.moments
     hessian = np.diag(np.append(square, 1.0))
     hessian[-1, :-1] = hessian[:-1, -1] = mean
-    return Evaluation(np.log(2.0), np.zeros(len(start.z)), 0.25 * hessian)
+    at_zero = problem.with_penalty(zero, Evaluation(np.log(2.0), zero, 0.25 * hessian))
+
+    def origin() -> Point:
+        rows = problem.objective if start.sample is None else start.sample
+        return problem.with_penalty(zero, rows.evaluate(zero[:-1], 0.0))
+
+    return _Begin(problem.at(start.z), problem.centred(at_zero, region), origin)
 
 
-def _direction(point: _Point, target: Floats) -> Floats:
+class _Descent:
+    """The iteration: where it is, the last step, and how fast the residual falls."""
+
+    def __init__(self, problem: Problem, region: Polyhedron, begin: _Begin, tol: float) -> None:
+        self.problem, self.region, self.begin, self.tol = problem, region, begin, tol
+        self.point = begin.point
+        self.answer: QPAnswer | None = None
+        self.d = np.zeros(len(begin.point.z))
+        self.model, self.ridge = begin.reference, STEP_RIDGE
+        self.residual, self.expected = np.inf, np.inf
+        self.follows = problem.follows
+        self.trace: list[TraceRow] = []
+
+    def run(self, max_iter: int) -> Status:
+        """Return how it ended after `max_iter` steps at most."""
+        status: Status | None = None
+        while status is None and len(self.trace) < max_iter:
+            status = self._step()
+        if self._unpenalised() and self.answer is not None and self._escapes():
+            return "separable"
+        return "max_iter" if status is None else status
+
+    def _step(self) -> Status | None:
+        """Go to the minimum of the model, or towards it; return how the descent ends if it does."""
+        begin, kinks = self.point, self.problem.kinks
+        base = self._aim()
+        if self.answer is None:
+            return None if self._renewed() else "qp_failed"
+        target = self.answer.w
+        last = _direction(base, target)
+        self.d = last if base is begin else base.z - begin.z + last
+        slope = float(begin.gradient @ self.d) + kinks.change(begin.w, target)
+        following, t = self._line_search(target, slope)
+        before, self.point = self.residual, begin if following is None else following
+        self.residual = kkt_residual(
+            self.point.w,
+            self.point.gradient,
+            self.answer,
+            self.region,
+            self.begin.reference,
+            kinks.slopes,
+        )
+        self._record(t)
+        if self.residual <= self.tol:
+            return "optimal"
+        at_round_off = -slope <= np.finfo(float).eps * abs(self.point.value)
+        if following is None or (at_round_off and self.residual > 0.5 * before):
+            return None if self._renewed(begin) else "stalled"
+        self._adjust(begin, before, t, last)
+        return None
+
+    def _aim(self) -> Point:
+        """Set `answer` to the minimum of the model, and return where the model is taken.
+
+        Where a sample tells what gradient and Hessian will be at the minimum of the first model,
+        the next one is taken there, before any other pass over all rows.
+        """
+        point = self.point
+        self.answer = self._minimum(point)
+        if self.answer is None or not (self.follows and point.exact):
+            return point
+        ahead = self.problem.ahead(point, point.z + _direction(point, self.answer.w))
+        answer = None if ahead is None else self._minimum(ahead)
+        if ahead is None or answer is None:
+            return point
+        self.answer = answer
+        return ahead
+
+    def _minimum(self, point: Point) -> QPAnswer | None:
+        self.model = self.problem.centred(point, self.region)
+        return newton_step(self.model, point.w, self.region, self.ridge, self.problem.kinks)
+
+    def _line_search(self, target: Floats, slope: float) -> tuple[Point | None, float]:
+        """Return the accepted point and step length, or (None, 0) if no step decreases enough."""
+        point, problem = self.point, self.problem
+        slack = 16.0 * np.finfo(float).eps * abs(point.value)  # round-off of the sum itself
+        if not np.isfinite(slope) or slope > slack:
+            return None, 0.0
+        full = self._full_step(np.append(target, point.z[-1] + self.d[-1]))
+        if full.value <= point.value + ARMIJO * slope + slack:
+            return full, 1.0
+        t = 1.0
+        for _ in range(MAX_HALVINGS):
+            t *= 0.5
+            z = point.z + t * self.d
+            z[:-1] = np.clip(z[:-1], self.region.lower, self.region.upper)
+            if problem.value(z) <= point.value + ARMIJO * t * slope + slack:
+                return problem.at(z), t
+        return None, 0.0
+
+    def _full_step(self, z: Floats) -> Point:
+        """Return the end of a full step (exact on its bounds), without its Hessian if that pays."""
+        if self.follows or self.expected <= 0.1 * self.tol:
+            near = self.problem.near(z)
+            if near is not None:
+                return near
+        return self.problem.at(z)
+
+    def _renewed(self, begin: Point | None = None) -> bool:
+        """Whether the model may be to blame for a poor step; if so, go on with exact ones."""
+        blame = not self.point.exact or (begin is not None and not begin.exact)
+        if not self.point.exact:
+            self.point = self.problem.at(self.point.z)
+        self.follows = self.follows and not blame
+        return blame
+
+    def _adjust(self, begin: Point, before: float, t: float, last: Floats) -> None:
+        """Choose the next model and its ridge by how far the residual fell."""
+        rate = self.residual / before  # 0 after the first step, of which nothing is known
+        if not self.point.exact and self.residual * rate**PATIENCE > self.tol:
+            self._renewed()
+        known = t == 1.0 and 0.0 < rate < 0.1
+        self.expected = self.residual * rate ** (2 if begin.exact else 1) if known else np.inf
+        from_ridge = self.ridge * np.abs(last[:-1]) * self.model.scale**2
+        if (from_ridge / (2.0 * self.begin.reference.scale)).max(initial=0.0) > 0.1 * self.residual:
+            self.ridge = max(0.01 * self.ridge, LEAST_STEP_RIDGE)
+
+    def _record(self, t: float) -> None:
+        held = len(held_rules(self.point.w, self.region))
+        row = (len(self.trace) + 1, self.point.value, self.residual, t, held, self.problem.n_passes)
+        self.trace.append(TraceRow(*row))
+
+    def _unpenalised(self) -> bool:
+        """Return whether some direction costs no penalty, so that weights may grow for ever."""
+        penalty, kinks = self.problem.penalty, self.problem.kinks
+        free = not (penalty.curvature(self.point.w) + kinks.slopes).all()
+        ray = kinks.ray  # a prior costs nothing along its own half-line
+        return bool(free or (ray is not None and penalty.value(ray.direction) == 0.0))
+
+    def _escapes(self) -> bool:
+        """Return whether the weights run off along a direction in which there is no minimum.
+
+        Under separation the curvature along the last step has all but vanished, while the step has
+        not: some weight still grows in the direction in which it has grown before. At a minimum
+        that is attained, one of the two fails.
+        """
+        d, z, ray = self.d, self.point.z, self.problem.kinks.ray
+        grows = (d * z > 0.0) & (np.abs(d) > 0.01 * np.abs(z))
+        if not grows.any():
+            return False
+        curvature = float(d @ self.point.hessian @ d)
+        initial = float(d @ self.begin.origin().hessian @ d)
+        if ray is not None:  # whose scale follows the weights
+            a = ray.direction
+            along = ray.strength * float(d[:-1] @ a) ** 2 / float(a @ a)
+            curvature, initial = curvature - along, initial - along
+        return initial > 0.0 and curvature <= 1e-3 * initial
+
+    def result(self, status: Status) -> SolverResult:
+        """Return the point with its certificate."""
+        point, region, n_iter = self.point, self.region, len(self.trace)
+        answer = self.answer
+        if answer is None:
+            answer = QPAnswer(point.w, *map(np.zeros_like, (point.w, region.b, region.b_eq)))
+        return SolverResult(
+            coef=point.w.copy(),
+            intercept=float(point.z[-1]),
+            n_iter=n_iter,
+            kkt_residual=float(self.residual),
+            max_violation=max_violation(point.w, region),
+            status=status,
+            message=message(status, n_iter, self.residual, self.tol),
+            objective=point.value,
+            multipliers=multipliers_by_rule(answer, region),
+            active=held_rules(point.w, region),
+            bound_multipliers=answer.bound_multipliers,
+            row_multipliers=answer.row_multipliers,
+            eq_multipliers=answer.eq_multipliers,
+            n_passes=self.problem.n_passes,
+            trace=tuple(self.trace),
+        )
+
+
+def _direction(point: Point, target: Floats) -> Floats:
     """Return the step to the target weights, the intercept following them optimally."""
     d = np.append(target - point.w, 0.0)
     curvature = point.hessian[-1, -1]
     if curvature > 0.0:
         d[-1] = -(point.gradient[-1] + point.hessian[-1, :-1] @ d[:-1]) / curvature
     return d
-
-
-def _line_search(
-    problem: _Problem,
-    point: _Point,
-    d: Floats,
-    target: Floats,
-    slope: float,
-    region: Polyhedron,
-) -> tuple[_Point | None, float]:
-    """Return the accepted point and step length, or (None, 0) if no step decreases enough."""
-    slack = 16.0 * np.finfo(float).eps * abs(point.value)  # round-off of the sum itself
-    if not np.isfinite(slope) or slope > slack:
-        return None, 0.0
-    full = problem.at(np.append(target, point.z[-1] + d[-1]))  # target: exact on its bounds
-    if full.value <= point.value + ARMIJO * slope + slack:
-        return full, 1.0
-    t = 1.0
-    for _ in range(MAX_HALVINGS):
-        t *= 0.5
-        z = point.z + t * d
-        z[:-1] = np.clip(z[:-1], region.lower, region.upper)
-        if problem.value(z) <= point.value + ARMIJO * t * slope + slack:
-            return problem.at(z), t
-    return None, 0.0
-
-
-def _escapes(origin: _Point, point: _Point, d: Floats, ray: Ray | None) -> bool:
-    """Return whether the weights run off along a direction in which the objective has no minimum.
-
-    Under separation the curvature along the last step has all but vanished, while the step has
-    not: some weight still grows in the direction in which it has grown before. At a minimum that
-    is attained, one of the two fails.
-    """
-    curvature, initial = float(d @ point.hessian @ d), float(d @ origin.hessian @ d)
-    if ray is not None:  # whose scale follows the weights
-        along = (
-            ray.strength * float(d[:-1] @ ray.direction) ** 2 / float(ray.direction @ ray.direction)
-        )
-        curvature, initial = curvature - along, initial - along
-    if initial <= 0.0 or curvature > 1e-3 * initial:
-        return False
-    grows = (d * point.z > 0.0) & (np.abs(d) > 0.01 * np.abs(point.z))
-    return bool(grows.any())
-
-
-def _result(
-    problem: _Problem,
-    region: Polyhedron,
-    point: _Point,
-    answer: QPAnswer | None,
-    residual: float,
-    status: Status,
-    trace: list[TraceRow],
-    tol: float,
-) -> SolverResult:
-    if answer is None:
-        answer = QPAnswer(point.w, *map(np.zeros_like, (point.w, region.b, region.b_eq)))
-    return SolverResult(
-        coef=point.w.copy(),
-        intercept=float(point.z[-1]),
-        n_iter=len(trace),
-        kkt_residual=float(residual),
-        max_violation=max_violation(point.w, region),
-        status=status,
-        message=_message(status, len(trace), residual, tol),
-        objective=point.value,
-        multipliers=multipliers_by_rule(answer, region),
-        active=held_rules(point.w, region),
-        bound_multipliers=answer.bound_multipliers,
-        row_multipliers=answer.row_multipliers,
-        eq_multipliers=answer.eq_multipliers,
-        n_passes=problem.n_passes,
-        trace=tuple(trace),
-    )
-
-
-def _message(status: Status, n_iter: int, residual: float, tol: float) -> str:
-    numbers = f"after {n_iter} iterations; KKT residual {residual:.2e}, tol {tol:.2e}"
-    return {
-        "optimal": f"optimal {numbers}",
-        "separable": "the outcomes are separated by some of the counts, so the minimum is not "
-        f"attained and weights grow without end: stopped {numbers}",
-        "stalled": f"float64 admits no further decrease of the objective: stopped {numbers}",
-        "max_iter": f"the limit of iterations is reached: stopped {numbers}",
-        "qp_failed": f"the quadratic program of the next step has no answer: stopped {numbers}",
-        "infeasible": "no weights obey all constraints",
-    }[status]

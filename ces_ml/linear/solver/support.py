@@ -27,7 +27,8 @@ from ces_ml.linear.kernels.contract import BlockObjective, Evaluation
 from ces_ml.linear.penalties import Penalty
 from ces_ml.linear.solver.contract import Limit, Polyhedron
 from ces_ml.linear.solver.lift import Kinks
-from ces_ml.linear.solver.newton import SolverResult, solve
+from ces_ml.linear.solver.newton import solve
+from ces_ml.linear.solver.result import SolverResult
 from ces_ml.linear.solver.step import Centred, centre, model_minimiser
 from ces_ml.linear.solver.warm_start import WarmStart
 

@@ -12,10 +12,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ces_ml.linear.kernels.contract import BlockObjective, Evaluation, Moments
+from ces_ml.linear.kernels.contract import BlockObjective, Moments
 from ces_ml.linear.penalties import Penalty
 from ces_ml.linear.solver.contract import Polyhedron
 from ces_ml.linear.solver.newton import solve
+from ces_ml.linear.solver.result import SolverResult
 
 __all__ = ["WARM_FROM", "SampledObjective", "WarmStart", "warm_start"]
 
@@ -30,8 +31,8 @@ STEP = 21
 LEAST = 10_000
 """Rows that a sample holds at least."""
 
-SAMPLE_TOL = 1e-5
-"""Far below the noise of a sample; a tighter answer would not be a better start."""
+SAMPLE_TOL = 0.2
+"""Over the square root of its rows, the residual of a sample's answer: below its own noise."""
 
 
 class SampledObjective(BlockObjective, Protocol):
@@ -62,24 +63,24 @@ class SampledObjective(BlockObjective, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class WarmStart:
-    """Where `ces_ml.linear.solver.solve` begins, with what it would else find out at zero.
+    """Where to begin, and what else is known of the rows.
 
     Parameters
     ----------
     z : ndarray of shape (n_features + 1,)
-        Feasible weights, then the intercept.
-    origin : Evaluation
-        Of the sample, at zero: the curvature with which a run-away weight is recognised.
+        Feasible weights, and the intercept.
     moments : Moments
-        Of all rows: the units of the KKT residual.
-    n_passes : int
-        Full passes over the data that this took.
+        Of all rows; they give the residual its units.
+    sample : BlockObjective or None
+        The mean loss over a sample of the rows, which follows the change of the Hessian.
+    n_passes : int, default=0
+        Passes over all rows that this has taken.
     """
 
     z: Floats
-    origin: Evaluation
     moments: Moments
-    n_passes: int
+    sample: BlockObjective | None = None
+    n_passes: int = 0
 
 
 def warm_start(
@@ -126,12 +127,17 @@ def warm_start(
         penalty,
         region,
         fit_intercept=fit_intercept,
-        tol=SAMPLE_TOL,
+        tol=SAMPLE_TOL / sample.n_rows**0.5,
         max_iter=max_iter,
         start=warm_start(sample, penalty, region, fit_intercept=fit_intercept, max_iter=max_iter),
     )
-    if found.status != "optimal":
+    if found.status != "optimal" or _creeps(found):
         return None
-    origin = sample.evaluate(np.zeros(p), 0.0)
     z = np.append(found.coef, found.intercept)
-    return WarmStart(z, origin, objective.moments(), n_passes=1)
+    return WarmStart(z, objective.moments(), sample, n_passes=1)
+
+
+def _creeps(found: SolverResult) -> bool:
+    """Return whether the residual still fell slowly at the end, as it does under separation."""
+    residuals = [row.kkt_residual for row in found.trace[-2:]]
+    return len(residuals) == 2 and residuals[1] > 0.2 * residuals[0]

@@ -37,6 +37,9 @@ def test_sums_of_any_width_equal_those_of_numpy(p, convert, weighted, monkeypatc
     compiled, plain = (RowBlocks(convert(X), y, s, LOSS, compiled=k) for k in (True, False))
     agree(compiled.evaluate(w, c), plain.evaluate(w, c))
     assert compiled.value(w, c) == pytest.approx(plain.value(w, c), rel=2e-14)
+    slope, expected = compiled.slope(w, c), plain.slope(w, c)
+    assert slope.value == pytest.approx(expected.value, rel=2e-14)
+    np.testing.assert_allclose(slope.gradient, expected.gradient, atol=2e-14)
 
 
 @pytest.mark.parametrize("index", [np.int32, np.int64])
@@ -49,6 +52,8 @@ def test_rows_with_few_values_of_many_columns_are_scattered_and_sum_the_same(ind
     w = rng.normal(0, 0.5, 300)
     compiled, plain = (RowBlocks(X, y, None, LOSS, compiled=k) for k in (True, False))
     agree(compiled.evaluate(w, 0.1), plain.evaluate(w, 0.1))
+    slope, expected = compiled.slope(w, 0.1), plain.slope(w, 0.1)
+    np.testing.assert_allclose(slope.gradient, expected.gradient, atol=2e-14)
 
 
 @pytest.mark.parametrize("convert", [sp.csr_matrix, np.asarray], ids=["csr", "dense"])
@@ -62,7 +67,7 @@ def test_the_number_of_threads_does_not_change_a_bit(convert, monkeypatch):
         found = blocks.evaluate(w, 0.2)
         moments = blocks.moments()
         results.append([found.value, blocks.value(w, 0.2), *found.gradient, *moments.square])
-        results[-1].extend(found.hessian.ravel())
+        results[-1].extend([*found.hessian.ravel(), *blocks.slope(w, 0.2).gradient])
     assert results[0] == results[1] == results[2]
 
 

@@ -104,6 +104,9 @@ def test_the_sums_are_those_of_the_contract(tmp_path, monkeypatch):
     assert blocks.value(w, c) == pytest.approx(found.value, rel=1e-14)
     np.testing.assert_allclose(found.gradient, X.T @ (s * (q - y)), atol=1e-14)
     np.testing.assert_allclose(found.hessian, (X.T * (s * q * (1 - q))) @ X, atol=1e-14)
+    slope = blocks.slope(w, c)
+    assert slope.value == pytest.approx(found.value, rel=1e-14)
+    np.testing.assert_allclose(slope.gradient, found.gradient, atol=1e-15)
     np.testing.assert_allclose(blocks.moments().mean, (s @ X)[:-1], rtol=1e-13)
     assert blocks.every(7).n_rows == 143
     monkeypatch.setattr(parquet_blocks, "SAMPLE", 600)

@@ -8,7 +8,7 @@ from ces_ml.linear import compile_constraints
 from ces_ml.linear.kernels import RowBlocks
 from ces_ml.linear.losses import LogisticLoss
 from ces_ml.linear.penalties import Ridge
-from ces_ml.linear.solver import solve, warm_start
+from ces_ml.linear.solver import problem, solve, warm_start
 
 LOSS = LogisticLoss()
 P = 8
@@ -102,3 +102,64 @@ def test_there_is_no_warm_start_from_a_sample_that_is_separated(rows):
     region = compile_constraints(None, [f"x{j}" for j in range(P)])
     start = warm_start(RowBlocks(X, separated, None, LOSS), Ridge(0.0), region)
     assert start is None
+
+
+class Counted:
+    """A block sum that counts its passes."""
+
+    def __init__(self, blocks):
+        self.blocks, self.calls = blocks, []
+
+    def __getattr__(self, name):
+        if name in ("value", "slope", "evaluate"):
+            self.calls.append(name)
+        return getattr(self.blocks, name)
+
+
+def test_from_a_sample_one_hessian_of_all_rows_is_enough(rows):
+    X, y = rows
+    blocks = Counted(RowBlocks(sp.csr_matrix(X), y, None, LOSS))
+    region = compile_constraints(RULES, [f"x{j}" for j in range(P)])
+    start = warm_start(blocks, Ridge(1e-4), region)
+    found = solve(blocks, Ridge(1e-4), region, start=start)
+    assert found.status == "optimal"
+    assert blocks.calls == ["evaluate", *["slope"] * (found.n_passes - 2)]
+    assert found.n_passes <= 5  # the moments and the first Hessian among them
+
+
+def test_without_a_sample_the_last_pass_needs_no_hessian(rows):
+    X, y = rows
+    blocks = Counted(RowBlocks(X[:3000], y[:3000], None, LOSS))
+    found = solve(blocks, Ridge(1e-4), compile_constraints(RULES, [f"x{j}" for j in range(P)]))
+    assert found.status == "optimal"
+    assert blocks.calls == [*["evaluate"] * (found.n_passes - 1), "slope"]
+
+
+def test_where_the_sample_does_not_follow_every_step_is_a_newton_step(rows):
+    X, y = rows
+    y = y.copy()
+    y[::6] = 1 - y[::6]
+    region = compile_constraints(RULES, [f"x{j}" for j in range(P)])
+    blocks = Counted(RowBlocks(X, y, None, LOSS))
+    found = solve(
+        blocks, Ridge(1e-4), region, start=warm_start(blocks, Ridge(1e-4), region), tol=1e-10
+    )
+    assert found.status == "optimal"
+    assert blocks.calls.count("evaluate") >= 3
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("alpha", [0.0, 1e-6, 1e-3])
+def test_almost_collinear_columns_cost_at_most_two_gradients_more(seed, alpha, monkeypatch):
+    rng = np.random.default_rng(seed)
+    X = rng.poisson(rng.gamma(0.7, 1.0, (60_000, 1)) * np.linspace(2, 0.01, P)).astype(float)
+    X[:, 3] = X[:, 0] + (rng.random(len(X)) < 1e-3)
+    X[:, 5] *= 1e4
+    y = (rng.random(len(X)) < 1 / (1 + np.exp(1.0 - X[:, 0] + X[:, 1]))).astype(np.int8)
+    blocks = RowBlocks(sp.csr_matrix(X), y, None, LOSS)
+    _, _, found = both(blocks, rules=["x1 <= 0.1"], tol=1e-9, alpha=alpha)
+    monkeypatch.setattr(problem, "MOST_DRIFT", 0.0)
+    _, _, newton = both(blocks, rules=["x1 <= 0.1"], tol=1e-9, alpha=alpha)
+    assert found.status == newton.status == "optimal"
+    assert found.objective == pytest.approx(newton.objective, rel=1e-13)
+    assert found.n_passes <= newton.n_passes + 2
