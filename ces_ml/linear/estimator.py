@@ -5,8 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,17 +16,41 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ces_ml.errors import InfeasibleConstraintsError, SpecError, did_you_mean, show
+from ces_ml.errors import InfeasibleConstraintsError
 from ces_ml.linear.constraints import LinearConstraints, compile_constraints
 from ces_ml.linear.constraints.compiled import ConstraintsLike
 from ces_ml.linear.kernels import RowBlocks, distant_columns
 from ces_ml.linear.losses import LogisticLoss
-from ces_ml.linear.penalties import ElasticNet, Penalties, Penalty, Prior
-from ces_ml.linear.solver import SampledObjective, SolverResult, solve, warm_start
+from ces_ml.linear.parameters import check_parameters, read_feature_names, read_penalty
+from ces_ml.linear.solver import SolverResult, Survey, solve, warm_start
 
-__all__ = ["ConstrainedLogisticRegression"]
+__all__ = ["ConstrainedLogisticRegression", "ReadRows"]
 
 Floats = NDArray[np.float64]
+
+
+class ReadRows(NamedTuple):
+    """Rows that were checked: what a fit needs of them, and can be shared by many.
+
+    Parameters
+    ----------
+    survey : Survey
+        The mean loss over the rows.
+    names : tuple of str
+        What rules call the columns.
+    columns : ndarray of shape (n_features,) or None
+        The names of the columns of a data frame.
+    classes : ndarray of shape (2,)
+        The two labels.
+    shift : ndarray of shape (n_features,)
+        What was taken off the columns.
+    """
+
+    survey: Survey
+    names: tuple[str, ...]
+    columns: NDArray[Any] | None
+    classes: NDArray[Any]
+    shift: Floats
 
 
 class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -202,7 +225,18 @@ class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ig
         ConvergenceWarning
             If the optimum was not reached; the message says why, with numbers.
         """
-        self._check_parameters()
+        check_parameters(self)
+        self._fit_rows(self._read(X, y, sample_weight, feature_names))
+        return self
+
+    def _read(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None,
+        feature_names: Sequence[str] | None,
+    ) -> ReadRows:
+        """Check rows and outcomes, and return them as a block sum."""
         X, y = validate_data(
             self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32], y_numeric=False
         )
@@ -212,27 +246,38 @@ class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ig
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
         target = self._encode(y, weights)
-        names = self._feature_names(feature_names)
+        columns = getattr(self, "feature_names_in_", None)
+        names = read_feature_names(feature_names, columns, X.shape[1])
         shift = np.zeros(X.shape[1])
         if self.fit_intercept and not issparse(X):
             shift = distant_columns(X)
-        self._fit_blocks(RowBlocks(X, target, weights, LogisticLoss(), shift=shift), names, shift)
-        return self
+        blocks = RowBlocks(X, target, weights, LogisticLoss(), shift=shift)
+        return ReadRows(Survey(blocks), names, columns, self.classes_, shift)
 
-    def _fit_blocks(self, blocks: SampledObjective, names: tuple[str, ...], shift: Floats) -> None:
-        """Fit to a block sum, wherever its rows are; its columns are less `shift`."""
-        region = compile_constraints(self.constraints, names)
-        penalty, fit_intercept = self._penalty(names), bool(self.fit_intercept)
+    def _fit_rows(self, rows: ReadRows, near: Any = None) -> None:
+        """Fit to rows that have been read, wherever they are; `near` is fitted to the same ones.
+
+        Its weights must obey the rules of this fit: then the descent begins from them.
+        """
+        self.n_features_in_, self.classes_ = len(rows.names), rows.classes
+        if rows.columns is not None:
+            self.feature_names_in_ = rows.columns
+        region = compile_constraints(self.constraints, rows.names)
+        penalty, fit_intercept = read_penalty(self, rows.names), bool(self.fit_intercept)
+        z = None
+        if near is not None:
+            w = near.coef_[0]
+            z = np.append(w, near.intercept_[0] + float(rows.shift @ w))
         result = solve(
-            blocks,
+            rows.survey.rows,
             penalty,
             region,
             fit_intercept=fit_intercept,
             tol=float(self.tol),
             max_iter=int(self.max_iter),
-            start=warm_start(blocks, penalty, region, fit_intercept=fit_intercept),
+            start=warm_start(rows.survey, penalty, region, fit_intercept=fit_intercept, near=z),
         )
-        self._store(result, region, shift)
+        self._store(result, region, rows.shift)
         ray = penalty.ray()
         self.prior_scale_: float | None = None
         if self.prior is not None:
@@ -261,61 +306,6 @@ class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ig
         score = self.decision_function(X)
         return np.column_stack([log_expit(-score), log_expit(score)])
 
-    def _check_parameters(self) -> None:
-        for name, value, kind, low, high, example in (
-            ("alpha", self.alpha, Real, 0, np.inf, "1e-4"),
-            ("l1_ratio", self.l1_ratio, Real, 0, 1, "0.5"),
-            ("prior_strength", self.prior_strength, Real, 0, np.inf, "0.01"),
-            ("tol", self.tol, Real, 0, np.inf, "1e-8"),
-            ("max_iter", self.max_iter, Integral, 1, np.inf, "100"),
-        ):
-            number: Any = value
-            right = isinstance(number, kind) and not isinstance(number, bool)
-            if not right or not low <= number <= high or number == np.inf:
-                what = "whole" if kind is Integral else "finite"
-                most = "" if high == np.inf else f", at most {high}"
-                raise SpecError(
-                    f"{name} is out of its range",
-                    got=show(value),
-                    allowed=f"a {what} number, at least {low}{most}",
-                    hint=f"for example {name}={example}",
-                )
-
-    def _penalty(self, names: tuple[str, ...]) -> Penalty:
-        net = ElasticNet(float(self.alpha), float(self.l1_ratio))
-        if self.prior is None:
-            return net
-        if not isinstance(self.prior, Mapping) or not self.prior:
-            raise SpecError(
-                "prior is not a mapping of hand-set weights",
-                got=show(self.prior),
-                allowed="None, or weights by feature",
-                hint="write for example prior={'login': 1, 'purchase': 5}",
-            )
-        weights = np.full(len(names), np.nan)
-        hand_set: Mapping[Any, Any] = self.prior
-        for name, value in hand_set.items():
-            if name not in names:
-                raise SpecError(
-                    "prior names a feature that is not there",
-                    got=show(name),
-                    allowed=did_you_mean(str(name), names),
-                    hint="correct the name, or leave it out of the prior",
-                )
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, Real)
-                or not np.isfinite(float(value))
-            ):
-                raise SpecError(
-                    f"the prior weight of {show(name)} is not a finite number",
-                    got=show(value),
-                    allowed="a number such as 2.5; only the proportions of the weights matter",
-                    hint="correct the number, or leave the feature out of the prior",
-                )
-            weights[names.index(name)] = float(value)
-        return Penalties((net, Prior(float(self.prior_strength), weights)))
-
     def _encode(self, y: NDArray[Any], weights: Floats | None) -> NDArray[np.int8]:
         """Set `classes_` and return the outcomes as 0 and 1."""
         labels = _two_numbers(y)
@@ -336,35 +326,6 @@ class ConstrainedLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ig
             )
         codes: NDArray[np.int8] = (y == self.classes_[1]).astype(np.int8)
         return codes
-
-    def _feature_names(self, given: Sequence[str] | None) -> tuple[str, ...]:
-        p = self.n_features_in_
-        columns = getattr(self, "feature_names_in_", None)
-        if given is None:
-            return tuple(columns) if columns is not None else tuple(f"x{j}" for j in range(p))
-        names = tuple(given)
-        if isinstance(given, str) or not all(isinstance(name, str) for name in names):
-            raise SpecError(
-                "feature_names is not a sequence of texts",
-                got=show(given),
-                allowed=f"{p} names",
-                hint="give one name for each column of X",
-            )
-        if len(names) != p:
-            raise SpecError(
-                "feature_names does not fit the number of columns of X",
-                got=f"{len(names)} names",
-                allowed=f"{p} names",
-                hint="give one name for each column of X",
-            )
-        if columns is not None and names != tuple(columns):
-            raise SpecError(
-                "feature_names contradicts the column names of the data frame",
-                got=show(names),
-                allowed=show(tuple(columns)),
-                hint="leave feature_names out: the rules use the column names",
-            )
-        return names
 
     def _store(self, found: SolverResult, region: LinearConstraints, shift: Floats) -> None:
         result = replace(found, intercept=found.intercept - float(shift @ found.coef))

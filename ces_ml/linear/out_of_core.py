@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ces_ml.linear.estimator import ConstrainedLogisticRegression
+from ces_ml.linear.estimator import ConstrainedLogisticRegression, ReadRows
 from ces_ml.linear.kernels import distant_range
 from ces_ml.linear.losses import LogisticLoss
+from ces_ml.linear.parameters import check_parameters
+from ces_ml.linear.solver import Survey
 
 __all__ = ["fit_parquet"]
 
@@ -83,7 +85,7 @@ def fit_parquet(
 
     template = ConstrainedLogisticRegression() if estimator is None else estimator
     model = type(template)(**template.get_params())
-    model._check_parameters()
+    check_parameters(model)
     blocks = ParquetBlocks(
         path, target=target, features=features, weight=weight, loss=LogisticLoss()
     )
@@ -91,8 +93,6 @@ def fit_parquet(
     if model.fit_intercept:
         shift = distant_range(blocks.low, blocks.high)
         blocks.subtract(shift)
-    model.classes_ = blocks.classes
-    model.n_features_in_ = blocks.n_features
-    model.feature_names_in_ = np.array(blocks.features, dtype=object)
-    model._fit_blocks(blocks, blocks.features, shift)
+    columns = np.array(blocks.features, dtype=object)
+    model._fit_rows(ReadRows(Survey(blocks), blocks.features, columns, blocks.classes, shift))
     return model

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ces_ml.errors import SpecError, did_you_mean, show
 from ces_ml.linear.folds import Fold, purged_folds
-from ces_ml.linear.rows import LabelledRows, column_spread, take_rows, with_parameters
+from ces_ml.linear.refits import Refits
+from ces_ml.linear.rows import LabelledRows, column_spread, take_rows
 
 __all__ = [
     "RULES",
@@ -157,11 +158,7 @@ def regularization_path(
            [0.5 , 0.4 ]])
     """
     grid = _grid(estimator, X, y, sample_weight, alphas, n_alphas)
-    names = {} if feature_names is None else {"feature_names": feature_names}
-    fits = [
-        with_parameters(estimator, alpha=float(alpha)).fit(X, y, sample_weight, **names)
-        for alpha in grid
-    ]
+    fits = _along(Refits(estimator, X, y, sample_weight, feature_names), grid)
     results = [fit.solver_result_ for fit in fits]
     return Path(
         alphas=grid,
@@ -360,14 +357,19 @@ def _held_out(
     train, test = fold
     weights = (None, None) if sample_weight is None else (sample_weight[train], sample_weight[test])
     X_train, X_test = take_rows(X, train), take_rows(X, test)
-    names = {} if feature_names is None else {"feature_names": feature_names}
     losses = []
-    for alpha in grid:
-        fit = with_parameters(estimator, alpha=float(alpha))
-        fit.fit(X_train, y[train], weights[0], **names)
+    for fit in _along(Refits(estimator, X_train, y[train], weights[0], feature_names), grid):
         rows = LabelledRows.of(fit, X_test, y[test], weights[1])
         losses.append(rows.log_loss(rows.score))
     return losses
+
+
+def _along(refits: Refits, grid: Floats) -> list[Any]:
+    """Return the fit at each alpha, from the largest on, each begun where the last one ended."""
+    fits: list[Any] = []
+    for alpha in grid:
+        fits.append(refits.fit(near=fits[-1] if fits else None, alpha=float(alpha)))
+    return fits
 
 
 def _check_folds(folds: Sequence[Fold], y: NDArray[Any]) -> None:

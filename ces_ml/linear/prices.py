@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ces_ml.errors import ConstraintError, InfeasibleConstraintsError, SpecError
-from ces_ml.linear.rows import LabelledRows, column_spread, with_parameters
+from ces_ml.linear.refits import Refits
+from ces_ml.linear.rows import LabelledRows, column_spread
 
 __all__ = ["MOST_CHANGED", "RulePrice", "price_of_rules", "prices_table"]
 
@@ -127,12 +128,13 @@ def price_of_rules(
     training = LabelledRows.of(estimator, X, y, sample_weight)
     judged = training if y_test is None else LabelledRows.of(estimator, X_test, y_test)
     spread = column_spread(training.X, training.share)
+    refits = Refits(estimator, X, y, sample_weight, estimator.constraints_.feature_names)
     prices = []
     for place, (text, _) in enumerate(stated):
         if text in active:
             rest = [rule for other, (_, rule) in enumerate(stated) if other != place]
             try:
-                without = _refit(estimator, rest, X, y, sample_weight)
+                without = refits.fit(near=estimator, constraints=rest or None)
             except InfeasibleConstraintsError:
                 raise
             except ConstraintError as error:
@@ -240,13 +242,6 @@ def _active(estimator: Any) -> set[str]:
         if np.count_nonzero(estimator.coef_[0][list(limit.members)]) >= limit.k
     }
     return active | full | (set(getattr(region, "kept_rules", ())) if full else set())
-
-
-def _refit(
-    estimator: Any, rules: list[Any], X: Any, y: Any, sample_weight: ArrayLike | None
-) -> Any:
-    without = with_parameters(estimator, constraints=rules or None)
-    return without.fit(X, y, sample_weight, feature_names=estimator.constraints_.feature_names)
 
 
 def _changed(estimator: Any, without: Any, spread: Floats) -> dict[str, tuple[float, float]]:

@@ -16,6 +16,9 @@ __all__ = ["LabelledRows", "column_spread", "log_loss", "take_rows", "with_param
 
 Floats = NDArray[np.float64]
 
+TIE = 1e-9
+"""Scores are equal where they differ by this share of the largest."""
+
 
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
@@ -100,8 +103,13 @@ class LabelledRows:
         return log_loss(self.y, score, self.share)
 
     def auc(self, score: Floats) -> float:
-        """Return the share of (1, 0) pairs that scores order rightly, ties half; nan if none."""
-        place = (rankdata(score, method="dense") - 1).astype(np.intp)
+        """Return the share of (1, 0) pairs that scores order rightly, ties half; nan if none.
+
+        Scores that differ by less than `TIE` of the largest are ties: what is left between rows of
+        equal worth is round-off, which would order them at random.
+        """
+        steps = np.rint(score / max(TIE * float(np.abs(score).max(initial=0.0)), 1e-300))
+        place = (rankdata(steps, method="dense") - 1).astype(np.intp)
         good = np.bincount(place, self.share * self.y)
         bad = np.bincount(place, self.share * (1.0 - self.y))
         pairs = good.sum() * bad.sum()

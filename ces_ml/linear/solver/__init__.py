@@ -3,12 +3,13 @@
 from ces_ml.linear.solver.certificate import kkt_residual
 from ces_ml.linear.solver.newton import solve
 from ces_ml.linear.solver.result import SolverResult, Status, TraceRow
-from ces_ml.linear.solver.warm_start import SampledObjective, WarmStart, warm_start
+from ces_ml.linear.solver.warm_start import SampledObjective, Survey, WarmStart, warm_start
 
 __all__ = [
     "SampledObjective",
     "SolverResult",
     "Status",
+    "Survey",
     "TraceRow",
     "WarmStart",
     "kkt_residual",

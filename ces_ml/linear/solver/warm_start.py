@@ -7,6 +7,7 @@ units that come from all rows, so a bad sample costs passes and never accuracy.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ from ces_ml.linear.solver.contract import Polyhedron
 from ces_ml.linear.solver.newton import solve
 from ces_ml.linear.solver.result import SolverResult
 
-__all__ = ["WARM_FROM", "SampledObjective", "WarmStart", "warm_start"]
+__all__ = ["WARM_FROM", "SampledObjective", "Survey", "WarmStart", "warm_start"]
 
 Floats = NDArray[np.float64]
 
@@ -83,13 +84,48 @@ class WarmStart:
     n_passes: int = 0
 
 
+class Survey:
+    """What a start needs to know of the rows, found out once and kept for further fits to them.
+
+    Parameters
+    ----------
+    rows : SampledObjective
+        The mean loss over all rows.
+
+    Attributes
+    ----------
+    n_passes : int
+        Passes over the rows that this took so far.
+    """
+
+    def __init__(self, rows: SampledObjective) -> None:
+        self.rows, self.n_passes = rows, 0
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Mean and mean square of the columns."""
+        self.n_passes += 1
+        return self.rows.moments()
+
+    @cached_property
+    def sample(self) -> Survey | None:
+        """A sample of the rows; None where it would not help: few rows, or too few of one kind."""
+        n, p = self.rows.n_rows, self.rows.n_features
+        step = min(STEP, n // LEAST)
+        if n < WARM_FROM or step < 2:
+            return None
+        sample = self.rows.every(step)
+        return None if sample.rarer_outcome() < 5 * (p + 1) else Survey(sample)
+
+
 def warm_start(
-    objective: SampledObjective,
+    survey: Survey,
     penalty: Penalty,
     region: Polyhedron,
     *,
     fit_intercept: bool = True,
     max_iter: int = 100,
+    near: Floats | None = None,
 ) -> WarmStart | None:
     """Return the optimum on a sample of the rows, as a start for all of them.
 
@@ -98,43 +134,45 @@ def warm_start(
 
     Parameters
     ----------
-    objective : SampledObjective
-        The mean loss over all rows.
+    survey : Survey
+        Of all rows.
     penalty : Penalty
-        Added to it.
+        Added to the mean loss.
     region : Polyhedron
         The feasible weights.
     fit_intercept : bool, default=True
         Whether there is an intercept.
     max_iter : int, default=100
         Largest number of Newton steps on the sample.
+    near : ndarray of shape (n_features + 1,), optional
+        Feasible weights and an intercept where the smallest sample, or the fit itself if there is
+        none, may begin: the optimum of a problem that differs little.
 
     Returns
     -------
     WarmStart or None
-        None where a sample does not help: the rows are few, the sample has too few rows of one
-        outcome, or it has no optimum of its own.
+        None where a sample does not help, or has no optimum of its own, and nothing is `near`.
     """
-    n, p = objective.n_rows, objective.n_features
-    step = min(STEP, n // LEAST)
-    if n < WARM_FROM or step < 2:
+    passes, sample = survey.n_passes, survey.sample
+    if sample is not None:
+        begin = warm_start(
+            sample, penalty, region, fit_intercept=fit_intercept, max_iter=max_iter, near=near
+        )
+        found = solve(
+            sample.rows,
+            penalty,
+            region,
+            fit_intercept=fit_intercept,
+            tol=SAMPLE_TOL / sample.rows.n_rows**0.5,
+            max_iter=max_iter,
+            start=begin,
+        )
+        if found.status == "optimal" and not _creeps(found):
+            z = np.append(found.coef, found.intercept)
+            return WarmStart(z, survey.moments, sample.rows, survey.n_passes - passes)
+    if near is None:
         return None
-    sample = objective.every(step)
-    if sample.rarer_outcome() < 5 * (p + 1):
-        return None
-    found = solve(
-        sample,
-        penalty,
-        region,
-        fit_intercept=fit_intercept,
-        tol=SAMPLE_TOL / sample.n_rows**0.5,
-        max_iter=max_iter,
-        start=warm_start(sample, penalty, region, fit_intercept=fit_intercept, max_iter=max_iter),
-    )
-    if found.status != "optimal" or _creeps(found):
-        return None
-    z = np.append(found.coef, found.intercept)
-    return WarmStart(z, objective.moments(), sample, n_passes=1)
+    return WarmStart(near, survey.moments, None, survey.n_passes - passes)
 
 
 def _creeps(found: SolverResult) -> bool:

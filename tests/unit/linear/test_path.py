@@ -35,13 +35,14 @@ def panel():
 
 def test_every_point_of_the_path_is_the_fit_at_its_alpha(panel):
     X, y, *_ = panel
-    model = ConstrainedLogisticRegression(constraints=["x2 >= -0.2", "x0 >= x1"])
+    rules = ["x2 >= -0.2", "x0 >= x1"]
+    model = ConstrainedLogisticRegression(constraints=rules, tol=1e-11)
     path = regularization_path(model, X, y, alphas=[1e-3, 1.0, 0.1])
     assert path.alphas.tolist() == [1.0, 0.1, 1e-3]
     assert path.feature_names == ("x0", "x1", "x2", "x3")
     assert not hasattr(model, "coef_")
     for k, alpha in enumerate(path.alphas):
-        fit = ConstrainedLogisticRegression(alpha, constraints=model.constraints).fit(X, y)
+        fit = ConstrainedLogisticRegression(alpha, constraints=rules, tol=1e-11).fit(X, y)
         np.testing.assert_allclose(path.coefs[k], fit.coef_[0], atol=1e-9)
         assert path.intercepts[k] == pytest.approx(fit.intercept_[0])
         assert path.objectives[k] == pytest.approx(fit.solver_result_.objective)
@@ -247,7 +248,7 @@ def test_an_empty_part_of_a_fold_is_refused():
 def choose(panel, **options):
     X, y, customers, moments = panel
     given_options = {"groups": customers, "times": moments, "reach": "31d", "cv": 3}
-    model = ConstrainedLogisticRegression(constraints="x0 >= 0")
+    model = ConstrainedLogisticRegression(constraints="x0 >= 0", tol=1e-11)
     return choose_alpha(model, X, y, **{**given_options, "n_alphas": 6, **options})
 
 
@@ -258,9 +259,8 @@ def test_the_best_alpha_has_the_least_held_out_loss_computed_again(panel):
     losses = np.empty((3, 6))
     for k, (train, test) in enumerate(folds):
         for a, alpha in enumerate(choice.alphas):
-            fit = ConstrainedLogisticRegression(alpha, constraints="x0 >= 0").fit(
-                X[train], y[train]
-            )
+            fit = ConstrainedLogisticRegression(alpha, constraints="x0 >= 0", tol=1e-11)
+            fit.fit(X[train], y[train])
             eta = fit.decision_function(X[test])
             losses[k, a] = np.logaddexp(0, (1 - 2 * y[test]) * eta).mean()
     np.testing.assert_allclose(choice.fold_losses, losses, rtol=1e-9)
@@ -289,7 +289,7 @@ def test_data_frames_sparse_rows_weights_and_labels_are_divided_too(panel):
     X, y, customers, moments = panel
     names, labels = ["log in", "b", "c", "d"], np.array(["lost", "won"])[y]
     twice = np.random.default_rng(0).integers(1, 3, len(y))
-    model = ConstrainedLogisticRegression(constraints='"log in" >= b')
+    model = ConstrainedLogisticRegression(constraints='"log in" >= b', tol=1e-11)
     options = {"groups": customers, "times": moments, "reach": "31d", "cv": 2, "alphas": [0.1, 1]}
     plain = choose_alpha(model, X, y, twice, **options, feature_names=names)
     frame = choose_alpha(model, pd.DataFrame(X, columns=names), labels, twice, **options)
@@ -303,7 +303,7 @@ def test_folds_may_be_given_and_serve_grid_search(panel):
     folds = purged_folds(customers, moments, "31d", 3)
     choice = choose(panel, cv=folds, groups=None, times=None, reach=None, alphas=[1e-3, 0.1, 10])
     search = GridSearchCV(
-        ConstrainedLogisticRegression(constraints="x0 >= 0"),
+        ConstrainedLogisticRegression(constraints="x0 >= 0", tol=1e-11),
         {"alpha": [10, 0.1, 1e-3]},
         cv=folds,
         scoring="neg_log_loss",

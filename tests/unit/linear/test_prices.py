@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from ces_ml.errors import SpecError
 from ces_ml.linear import Bounds, ConstrainedLogisticRegression, Order, Sign
 from ces_ml.linear.prices import MOST_CHANGED, price_of_rules, prices_table
+from ces_ml.linear.rows import LabelledRows
 
 TRUE_WEIGHTS = [0.8, 0.3, -0.6, 0.5, 0.1]
 
@@ -42,7 +43,8 @@ def test_a_price_is_what_a_fit_without_the_rule_gains(counts):
         )
         (before, after), (score, other) = with_and_without
         assert price.objective_change == pytest.approx(after.objective - before.objective)
-        assert price.auc_change == pytest.approx(roc_auc_score(y, other) - roc_auc_score(y, score))
+        aucs = [roc_auc_score(y, raw.round(9)) for raw in (other, score)]  # round-off is a tie
+        assert price.auc_change == pytest.approx(aucs[0] - aucs[1])
         assert price.multiplier == before.multipliers[price.rule] > 0
         assert not price.held_out
         for name, (w, w_without) in price.weights_changed.items():
@@ -98,7 +100,8 @@ def test_held_out_rows_judge_when_they_are_given(counts):
         ]
         assert price.held_out
         assert price.log_loss_change == pytest.approx(losses[0] - losses[1])
-        aucs = [roc_auc_score(y_test, m.decision_function(X_test)) for m in (without, model)]
+        scores = [m.decision_function(X_test).round(9) for m in (without, model)]
+        aucs = [roc_auc_score(y_test, raw) for raw in scores]
         assert price.auc_change == pytest.approx(aucs[0] - aucs[1])
 
 
@@ -197,3 +200,9 @@ def test_the_table_is_flat_and_begins_with_the_most_expensive_rule(counts):
 def test_held_out_rows_without_outcomes_are_refused(counts, given):
     with pytest.raises(SpecError, match=r"held-out rows need their outcomes(.|\n)*both or neither"):
         price_of_rules(fit(counts, "x2 >= 0"), *counts, **given)
+
+
+def test_rows_of_equal_worth_are_ties_whatever_the_round_off():
+    rows = LabelledRows(np.zeros((4, 1)), np.array([0.0, 1, 0, 1]), np.full(4, 0.25), np.zeros(4))
+    assert rows.auc(np.array([1.0, 1.0 - 1e-15, 3.0, 3.0 + 1e-15])) == 0.5
+    assert rows.auc(np.array([1.0, 1.0 + 1e-7, 3.0, 3.0 + 1e-7])) == 0.75

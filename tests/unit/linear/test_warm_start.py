@@ -8,7 +8,7 @@ from ces_ml.linear import compile_constraints
 from ces_ml.linear.kernels import RowBlocks
 from ces_ml.linear.losses import LogisticLoss
 from ces_ml.linear.penalties import Ridge
-from ces_ml.linear.solver import problem, solve, warm_start
+from ces_ml.linear.solver import Survey, problem, solve, warm_start
 
 LOSS = LogisticLoss()
 P = 8
@@ -26,7 +26,7 @@ def rows():
 
 def both(blocks, rules=RULES, tol=1e-11, alpha=1e-4, **options):
     region = compile_constraints(rules, [f"x{j}" for j in range(P)])
-    start = warm_start(blocks, Ridge(alpha), region, **options)
+    start = warm_start(Survey(blocks), Ridge(alpha), region, **options)
     cold = solve(blocks, Ridge(alpha), region, tol=tol, **options)
     return start, cold, solve(blocks, Ridge(alpha), region, tol=tol, start=start, **options)
 
@@ -51,7 +51,7 @@ def test_the_residual_is_in_the_units_of_all_rows(rows):
     X, y = rows
     blocks = RowBlocks(X, y, None, LOSS)
     region = compile_constraints(None, [f"x{j}" for j in range(P)])
-    start = warm_start(blocks, Ridge(1e-4), region)
+    start = warm_start(Survey(blocks), Ridge(1e-4), region)
     step = solve(blocks, Ridge(1e-4), region, max_iter=1, start=start)
     eta = X @ step.coef + step.intercept
     q = 1 / (1 + np.exp(-eta))
@@ -90,17 +90,19 @@ def test_a_sample_that_misleads_costs_passes_and_no_accuracy(rows):
 def test_there_is_no_warm_start_from_few_rows_or_from_one_outcome(rows):
     X, y = rows
     region = compile_constraints(None, [f"x{j}" for j in range(P)])
-    assert warm_start(RowBlocks(X[:5000], y[:5000], None, LOSS), Ridge(1e-4), region) is None
+    assert (
+        warm_start(Survey(RowBlocks(X[:5000], y[:5000], None, LOSS)), Ridge(1e-4), region) is None
+    )
     rare = np.zeros_like(y)
     rare[1::1000] = 1
-    assert warm_start(RowBlocks(X, rare, None, LOSS), Ridge(1e-4), region) is None
+    assert warm_start(Survey(RowBlocks(X, rare, None, LOSS)), Ridge(1e-4), region) is None
 
 
 def test_there_is_no_warm_start_from_a_sample_that_is_separated(rows):
     X, _ = rows
     separated = (X[:, 0] > 1.0).astype(np.int8)
     region = compile_constraints(None, [f"x{j}" for j in range(P)])
-    start = warm_start(RowBlocks(X, separated, None, LOSS), Ridge(0.0), region)
+    start = warm_start(Survey(RowBlocks(X, separated, None, LOSS)), Ridge(0.0), region)
     assert start is None
 
 
@@ -120,7 +122,7 @@ def test_from_a_sample_one_hessian_of_all_rows_is_enough(rows):
     X, y = rows
     blocks = Counted(RowBlocks(sp.csr_matrix(X), y, None, LOSS))
     region = compile_constraints(RULES, [f"x{j}" for j in range(P)])
-    start = warm_start(blocks, Ridge(1e-4), region)
+    start = warm_start(Survey(blocks), Ridge(1e-4), region)
     found = solve(blocks, Ridge(1e-4), region, start=start)
     assert found.status == "optimal"
     assert blocks.calls == ["evaluate", *["slope"] * (found.n_passes - 2)]
@@ -142,7 +144,11 @@ def test_where_the_sample_does_not_follow_every_step_is_a_newton_step(rows):
     region = compile_constraints(RULES, [f"x{j}" for j in range(P)])
     blocks = Counted(RowBlocks(X, y, None, LOSS))
     found = solve(
-        blocks, Ridge(1e-4), region, start=warm_start(blocks, Ridge(1e-4), region), tol=1e-10
+        blocks,
+        Ridge(1e-4),
+        region,
+        start=warm_start(Survey(blocks), Ridge(1e-4), region),
+        tol=1e-10,
     )
     assert found.status == "optimal"
     assert blocks.calls.count("evaluate") >= 3
