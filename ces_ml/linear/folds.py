@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ces_ml.errors import SpecError, show
+from ces_ml.linear.parameters import check_whole
 from ces_ml.spec import Duration
 
 __all__ = ["Fold", "purged_folds"]
@@ -78,7 +79,7 @@ def purged_folds(
     [0 1] [2 3]
     [0 1 2 3] [4 5 6 7]
     """
-    _check_splits(n_splits)
+    check_whole("the number of folds", n_splits, least=2, example="5")
     customers = np.asarray(groups)
     if customers.ndim != 1 or len(customers) == 0:
         raise SpecError(
@@ -108,17 +109,6 @@ def purged_folds(
             )
         folds.append((np.flatnonzero(train), np.flatnonzero(test)))
     return folds
-
-
-def _check_splits(n_splits: Any) -> None:
-    whole = not isinstance(n_splits, bool) and isinstance(n_splits, Integral)
-    if not whole or n_splits < 2:
-        raise SpecError(
-            "the number of folds is not a whole number of at least 2",
-            got=show(n_splits),
-            allowed="2, 3, 4, …",
-            hint="write for example 5",
-        )
 
 
 def _starts(moments: NDArray[Any], length: Any, n_splits: int) -> list[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from ces_ml.errors import SpecError, did_you_mean, show
 from ces_ml.linear.penalties import ElasticNet, Penalties, Penalty, Prior
 
-__all__ = ["check_parameters", "read_feature_names", "read_penalty"]
+__all__ = ["check_parameters", "check_whole", "read_feature_names", "read_penalty"]
 
 
 def check_parameters(estimator: Any) -> None:
@@ -40,6 +40,24 @@ def check_parameters(estimator: Any) -> None:
                 allowed=f"a {what} number, at least {low}{most}",
                 hint=f"for example {name}={example}",
             )
+
+
+def check_whole(what: str, value: Any, *, least: int, example: str) -> None:
+    """Refuse what is no whole number of at least `least`.
+
+    Raises
+    ------
+    SpecError
+        Says `what` the number is, and gives the example.
+    """
+    whole = not isinstance(value, bool) and isinstance(value, Integral)
+    if not whole or value < least:
+        raise SpecError(
+            f"{what} is not a whole number of at least {least}",
+            got=show(value),
+            allowed=f"{least}, {least + 1}, {least + 2}, …",
+            hint=f"write for example {example}",
+        )
 
 
 def read_penalty(estimator: Any, names: tuple[str, ...]) -> Penalty:

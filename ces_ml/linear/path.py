@@ -12,9 +12,10 @@ from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 
 from ces_ml.errors import SpecError, did_you_mean, show
+from ces_ml.linear.alphas import default_alphas, read_alphas
 from ces_ml.linear.folds import Fold, purged_folds
 from ces_ml.linear.refits import Refits
-from ces_ml.linear.rows import LabelledRows, column_spread, take_rows
+from ces_ml.linear.rows import LabelledRows, take_rows
 
 __all__ = [
     "RULES",
@@ -33,9 +34,6 @@ RULES: dict[str, str] = {
     "error of the best",
 }
 """How `choose_alpha` may choose, and what that means."""
-
-RIDGE_SPAN, LASSO_SPAN = 1e-6, 1e-4
-"""The smallest default alpha as a share of the largest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +155,7 @@ def regularization_path(
     array([[0.14, 0.07],
            [0.5 , 0.4 ]])
     """
-    grid = _grid(estimator, X, y, sample_weight, alphas, n_alphas)
+    grid = read_alphas(estimator, X, y, sample_weight, alphas, n_alphas)
     fits = _along(Refits(estimator, X, y, sample_weight, feature_names), grid)
     results = [fit.solver_result_ for fit in fits]
     return Path(
@@ -241,7 +239,7 @@ def choose_alpha(
     else:
         folds = [(np.asarray(train), np.asarray(test)) for train, test in cv]
     _check_folds(folds, labels)
-    grid = _grid(estimator, X, y, sample_weight, alphas, n_alphas)
+    grid = read_alphas(estimator, X, y, sample_weight, alphas, n_alphas)
     weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     losses = Parallel(n_jobs=n_jobs)(
         delayed(_held_out)(estimator, X, labels, weights, fold, grid, feature_names)
@@ -255,93 +253,6 @@ def choose_alpha(
     return AlphaChoice(
         float(grid[chosen]), float(grid[best]), grid, mean, error, table, tuple(folds), rule
     )
-
-
-def default_alphas(
-    estimator: Any,
-    X: Any,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None = None,
-    *,
-    n_alphas: Any = 20,
-) -> Floats:
-    """Return penalty strengths from where the weights all but vanish to where it hardly matters.
-
-    Geometric and descending. For ridge the first is ten times the largest curvature of the mean
-    loss in any one weight, at weights zero, ``10·ȳ(1 − ȳ)·max_j var_j``: it leaves each weight at
-    most about a tenth of its unpenalised value. The last is a millionth of it. With a share
-    ``l1_ratio`` of lasso the first is ``max_j |cov(x_j, y)| / l1_ratio``, from where on all weights
-    are zero unless rules forbid that, and the last is 1e-4 of it.
-
-    Parameters
-    ----------
-    estimator : ConstrainedLogisticRegression
-        Its `l1_ratio` is used, if it has one.
-    X : array-like, sparse matrix or data frame of shape (n_rows, n_features)
-    y : array-like of shape (n_rows,)
-    sample_weight : array-like of shape (n_rows,), optional
-    n_alphas : int, default=20
-        At least 1.
-
-    Returns
-    -------
-    ndarray of shape (n_alphas,)
-
-    Raises
-    ------
-    SpecError
-        If `n_alphas` is out of its range, or `y` has not two labels.
-
-    Examples
-    --------
-    >>> from ces_ml.linear import ConstrainedLogisticRegression
-    >>> X, y = np.array([[0.0], [2.0], [2.0], [4.0]]), [0, 1, 0, 1]
-    >>> default_alphas(ConstrainedLogisticRegression(), X, y, n_alphas=3)
-    array([5.e+00, 5.e-03, 5.e-06])
-    """
-    whole = not isinstance(n_alphas, bool) and isinstance(n_alphas, Integral)
-    if not whole or n_alphas < 1:
-        raise SpecError(
-            "n_alphas is not a whole number of at least 1",
-            got=show(n_alphas),
-            allowed="1, 2, 3, …",
-            hint="write for example n_alphas=20",
-        )
-    rows = LabelledRows.unfitted(X, y, sample_weight)
-    mean = float(rows.share @ rows.y)
-    l1_ratio = float(getattr(estimator, "l1_ratio", 0.0) or 0.0)
-    if l1_ratio > 0.0:
-        slope = rows.X.T @ (rows.share * (rows.y - mean))
-        top, span = float(np.abs(slope).max(initial=0.0)) / l1_ratio, LASSO_SPAN
-    else:
-        spread = column_spread(rows.X, rows.share)
-        top, span = 10.0 * mean * (1.0 - mean) * float((spread**2).max(initial=0.0)), RIDGE_SPAN
-    top = top if top > 0.0 else 1.0  # columns that do not vary: any strength is the same
-    return np.geomspace(top, top * span, int(n_alphas)) if n_alphas > 1 else np.array([top])
-
-
-def _grid(
-    estimator: Any,
-    X: Any,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None,
-    alphas: ArrayLike | None,
-    n_alphas: int,
-) -> Floats:
-    if alphas is None:
-        return default_alphas(estimator, X, y, sample_weight, n_alphas=n_alphas)
-    try:
-        grid = np.unique(np.asarray(alphas, dtype=np.float64))[::-1]
-    except (TypeError, ValueError):
-        grid = np.array([np.nan])
-    if not len(grid) or not np.isfinite(grid).all() or grid[-1] < 0.0:
-        raise SpecError(
-            "alphas are not strengths of a penalty",
-            got=show(alphas),
-            allowed="finite numbers, not negative, at least one",
-            hint="write for example alphas=[1e-1, 1e-2, 1e-3], or leave alphas out",
-        )
-    return grid
 
 
 def _held_out(

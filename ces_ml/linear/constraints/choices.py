@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ces_ml.errors import ConstraintError, show
 from ces_ml.linear.constraints.contract import CountLimit, Kept, LinearRow, check_names
@@ -12,7 +13,24 @@ __all__ = ["AtMost", "Exclude", "Include"]
 
 
 @dataclass(frozen=True)
-class Exclude:
+class _Named:
+    """A word before a group of features."""
+
+    word: ClassVar[str]
+    names: tuple[str, ...]
+    exact: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names, exact = check_names(self.names, self.exact)
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "exact", exact)
+
+    def __str__(self) -> str:
+        return f"{self.word} {write_names(self.names, self.exact)}"
+
+
+@dataclass(frozen=True)
+class Exclude(_Named):
     """The weights are zero (``exclude social_*``).
 
     Parameters
@@ -28,16 +46,7 @@ class Exclude:
     ('exclude social_*', 'exclude a, "b c"')
     """
 
-    names: tuple[str, ...]
-    exact: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        names, exact = check_names(self.names, self.exact)
-        object.__setattr__(self, "names", names)
-        object.__setattr__(self, "exact", exact)
-
-    def __str__(self) -> str:
-        return f"exclude {write_names(self.names, self.exact)}"
+    word = "exclude"
 
     def expand(self, features: FeatureNames, text: str) -> list[LinearRow]:
         """Return ``w_j = 0`` for each feature of the group."""
@@ -46,18 +55,11 @@ class Exclude:
 
 
 @dataclass(frozen=True)
-class Include:
+class Include(_Named):
     """The features are among those that `AtMost` leaves (``include login``).
 
     Their weights may still turn out zero. Without an `AtMost` rule the names are checked, and that
-    is all.
-
-    Parameters
-    ----------
-    names : str or sequence of str
-        Features and globs over features.
-    exact : sequence of str, default=()
-        Those of `names` whose wildcards are ordinary characters (as in quoted names).
+    is all. `names` and `exact` are those of `Exclude`.
 
     Examples
     --------
@@ -65,16 +67,7 @@ class Include:
     'include login'
     """
 
-    names: tuple[str, ...]
-    exact: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        names, exact = check_names(self.names, self.exact)
-        object.__setattr__(self, "names", names)
-        object.__setattr__(self, "exact", exact)
-
-    def __str__(self) -> str:
-        return f"include {write_names(self.names, self.exact)}"
+    word = "include"
 
     def expand(self, features: FeatureNames, text: str) -> list[Kept]:
         """Return the features of the group, each as kept."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,28 @@ class LinearConstraints:
     limit_rules: tuple[str, ...]
     kept: tuple[int, ...]
     kept_rules: tuple[str, ...]
+
+    def with_zeros(self, zeros: Collection[int]) -> LinearConstraints:
+        """Return the set in which these weights are zero, without limits.
+
+        Where a rule keeps one of them from zero, its bounds cross.
+        """
+        j = sorted(zeros)
+        lower, upper = self.lower.copy(), self.upper.copy()
+        lower[j], upper[j] = np.maximum(lower[j], 0.0), np.minimum(upper[j], 0.0)
+        rules = tuple(
+            (None, None) if i in zeros else pair for i, pair in enumerate(self.bound_rules)
+        )
+        return replace(
+            self,
+            lower=lower,
+            upper=upper,
+            bound_rules=rules,
+            limits=(),
+            limit_rules=(),
+            kept=(),
+            kept_rules=(),
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -88,4 +88,11 @@ class Polyhedron(Protocol):
     @property
     def kept(self) -> tuple[int, ...]:
         """The weights that limits must count in."""
+        ...
+
+    def with_zeros(self, zeros: Collection[int]) -> Polyhedron:
+        """Return the region in which these weights are zero, without limits.
+
+        Where a rule keeps one of them from zero, its bounds cross.
+        """
         ...

@@ -7,7 +7,7 @@ know where the rows are, which loss it minimises, or how the rules were stated.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from ces_ml.linear.solver.certificate import (
 from ces_ml.linear.solver.contract import Polyhedron
 from ces_ml.linear.solver.problem import Point, Problem
 from ces_ml.linear.solver.result import SolverResult, Status, TraceRow, message
+from ces_ml.linear.solver.start import WarmStart
 from ces_ml.linear.solver.step import (
     LEAST_STEP_RIDGE,
     STEP_RIDGE,
@@ -31,9 +32,7 @@ from ces_ml.linear.solver.step import (
     nearest_feasible,
     newton_step,
 )
-
-if TYPE_CHECKING:
-    from ces_ml.linear.solver.warm_start import WarmStart
+from ces_ml.linear.solver.support import solve_limited
 
 __all__ = ["solve"]
 
@@ -95,16 +94,20 @@ def solve(
     V. E. Shamanskii (1967), A modification of Newton's method, *Ukrainian Mathematical Journal* 19.
     """
     if region.limits:
-        from ces_ml.linear.solver.support import solve_limited  # it solves many of these
+
+        def convex(part: Polyhedron, begin: WarmStart | None) -> SolverResult:
+            return solve(
+                objective,
+                penalty,
+                part,
+                fit_intercept=fit_intercept,
+                tol=tol,
+                max_iter=max_iter,
+                start=begin,
+            )
 
         return solve_limited(
-            objective,
-            penalty,
-            region,
-            fit_intercept=fit_intercept,
-            tol=tol,
-            max_iter=max_iter,
-            start=start,
+            objective, penalty, region, fit_intercept=fit_intercept, start=start, solve=convex
         )
     sample = None if start is None else start.sample
     problem = Problem(objective, penalty, fit_intercept, sample)

@@ -17,7 +17,7 @@ it is reported as `SolverResult.gap`: the difference to the bound of step 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,10 +27,9 @@ from ces_ml.linear.kernels.contract import BlockObjective, Evaluation
 from ces_ml.linear.penalties import Penalty
 from ces_ml.linear.solver.contract import Limit, Polyhedron
 from ces_ml.linear.solver.lift import Kinks
-from ces_ml.linear.solver.newton import solve
 from ces_ml.linear.solver.result import SolverResult
+from ces_ml.linear.solver.start import WarmStart
 from ces_ml.linear.solver.step import Centred, centre, model_minimiser
-from ces_ml.linear.solver.warm_start import WarmStart
 
 __all__ = ["MAX_NODES", "solve_limited"]
 
@@ -50,12 +49,18 @@ def solve_limited(
     penalty: Penalty,
     region: Polyhedron,
     *,
-    fit_intercept: bool = True,
-    tol: float = 1e-8,
-    max_iter: int = 100,
-    start: WarmStart | None = None,
+    fit_intercept: bool,
+    start: WarmStart | None,
+    solve: Callable[[Polyhedron, WarmStart | None], SolverResult],
 ) -> SolverResult:
     """Minimise as `ces_ml.linear.solver.solve` does, under the limits of `region` as well.
+
+    Parameters
+    ----------
+    objective, penalty, region, fit_intercept, start
+        As there.
+    solve : callable
+        Minimises over a region without limits, from a start if there is one.
 
     Returns
     -------
@@ -63,19 +68,7 @@ def solve_limited(
         With `support`, `gap` and `support_proved`. Its status is ``"infeasible"`` if the search
         found no choice that obeys all rules.
     """
-
-    def solved(zeros: Zeros, begin: WarmStart | None) -> SolverResult:
-        return solve(
-            objective,
-            penalty,
-            _Restricted.of(region, zeros),
-            fit_intercept=fit_intercept,
-            tol=tol,
-            max_iter=max_iter,
-            start=begin,
-        )
-
-    relaxed = solved(frozenset(), start)
+    relaxed = solve(region.with_zeros(()), start)
     limits = _Limits(region.limits, frozenset(region.kept))
     if relaxed.status == "infeasible" or limits.violated(relaxed.coef) is None:
         return _described(relaxed, relaxed, region, proved=True, n_passes=relaxed.n_passes)
@@ -93,7 +86,7 @@ def solve_limited(
         if start is not None:
             target, _ = search.cost(chosen)
             begin = replace(start, z=_with_intercept(loss, at, target, fit_intercept), n_passes=0)
-        found = solved(chosen, begin)
+        found = solve(region.with_zeros(chosen), begin)
         n_passes += found.n_passes
         if best is not None and found.objective >= best.objective:
             break
@@ -137,45 +130,6 @@ def _described(
         support_proved=proved,
         n_passes=n_passes,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Restricted:
-    """A polyhedron in which some weights are zero, without its limits."""
-
-    lower: Floats
-    upper: Floats
-    A: Floats
-    b: Floats
-    row_rules: tuple[str, ...]
-    bound_rules: tuple[tuple[str | None, str | None], ...]
-    A_eq: Floats
-    b_eq: Floats
-    eq_rules: tuple[str, ...]
-    limits: tuple[Limit, ...] = ()
-    limit_rules: tuple[str, ...] = ()
-    kept: tuple[int, ...] = ()
-
-    @classmethod
-    def of(cls, region: Polyhedron, zeros: Zeros) -> _Restricted:
-        lower, upper = region.lower.copy(), region.upper.copy()
-        j = sorted(zeros)
-        # Where a rule excludes zero the bounds now cross, and the quadratic program says so.
-        lower[j], upper[j] = np.maximum(lower[j], 0.0), np.minimum(upper[j], 0.0)
-        rules = tuple(
-            (None, None) if j in zeros else pair for j, pair in enumerate(region.bound_rules)
-        )
-        return cls(
-            lower,
-            upper,
-            region.A,
-            region.b,
-            region.row_rules,
-            rules,
-            region.A_eq,
-            region.b_eq,
-            region.eq_rules,
-        )
 
 
 @dataclass(frozen=True)
@@ -236,7 +190,7 @@ class _Model:
 
     def minimum(self, zeros: Zeros) -> tuple[Floats, float]:
         """Return the best weights with these at zero, and their cost (infinite: none)."""
-        region = _Restricted.of(self.region, zeros)
+        region = self.region.with_zeros(zeros)
         if (region.lower > region.upper).any():
             return self.w, np.inf
         target = model_minimiser(self.whole, self.w, region, self.kinks)

@@ -6,7 +6,6 @@ units that come from all rows, so a bad sample costs passes and never accuracy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -18,8 +17,9 @@ from ces_ml.linear.penalties import Penalty
 from ces_ml.linear.solver.contract import Polyhedron
 from ces_ml.linear.solver.newton import solve
 from ces_ml.linear.solver.result import SolverResult
+from ces_ml.linear.solver.start import WarmStart
 
-__all__ = ["WARM_FROM", "SampledObjective", "Survey", "WarmStart", "warm_start"]
+__all__ = ["WARM_FROM", "SampledObjective", "Survey", "warm_start"]
 
 Floats = NDArray[np.float64]
 
@@ -60,28 +60,6 @@ class SampledObjective(BlockObjective, Protocol):
     def moments(self) -> Moments:
         """Return the means of the columns and of their squares."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class WarmStart:
-    """Where to begin, and what else is known of the rows.
-
-    Parameters
-    ----------
-    z : ndarray of shape (n_features + 1,)
-        Feasible weights, and the intercept.
-    moments : Moments
-        Of all rows; they give the residual its units.
-    sample : BlockObjective or None
-        The mean loss over a sample of the rows, which follows the change of the Hessian.
-    n_passes : int, default=0
-        Passes over all rows that this has taken.
-    """
-
-    z: Floats
-    moments: Moments
-    sample: BlockObjective | None = None
-    n_passes: int = 0
 
 
 class Survey:
