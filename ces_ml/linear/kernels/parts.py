@@ -24,8 +24,8 @@ Floats = NDArray[np.float64]
 LANES = 8
 TILE = 8192
 """Numbers in one dense tile: 64 kB, the best of 8 to 256 kB where it was measured."""
-PART = 2**17
-"""Stored values in one part, at least: a millisecond of work."""
+PART = 2**14
+"""Stored values in one part, at least: a tenth of a millisecond of work."""
 MOST_PARTS = 64
 
 

@@ -112,6 +112,8 @@ class Lift:
         s = self.split
         cost = self.slopes * self.D
         linear = f + cost * self.signs
+        if not len(s) and self.ray is None:
+            return H, linear
         linear[s] = f[s] + cost[s]
         linear = np.concatenate([linear, cost[s] - f[s]])
         G = np.block([[H, -H[:, s]], [-H[s], H[np.ix_(s, s)]]])

@@ -330,8 +330,9 @@ def _on_active_set(
     p, A = len(f), rules.A
     free, rows = np.flatnonzero(~pinned), np.flatnonzero(active)
     v = np.where(pinned, ends, 0.0)
-    Af, k = A[np.ix_(rows, free)], len(rows)
-    K = np.block([[H[np.ix_(free, free)], Af.T], [Af, np.zeros((k, k))]])
+    Af, n = A[np.ix_(rows, free)], len(free)
+    K = np.zeros((n + len(rows), n + len(rows)))
+    K[:n, :n], K[n:, :n], K[:n, n:] = H[np.ix_(free, free)], Af, Af.T
     rhs = np.concatenate([-(f + H @ v)[free], (rules.b - A @ v)[rows]])
     try:
         x = np.linalg.solve(K, rhs)

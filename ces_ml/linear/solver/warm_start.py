@@ -32,7 +32,7 @@ STEP = 21
 LEAST = 10_000
 """Rows that a sample holds at least."""
 
-SAMPLE_TOL = 0.2
+SAMPLE_TOL = 0.5
 """Over the square root of its rows, the residual of a sample's answer: below its own noise."""
 
 
