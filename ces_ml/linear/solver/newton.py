@@ -65,7 +65,8 @@ def solve(
     The Hessian is the expensive part of a pass. It is left out where the next point is expected to
     be the optimum, and where a sample of the rows tells how it has changed since it was last
     computed (a Shamanskii step with a control variate). Where that contracts the residual so slowly
-    that more than `PATIENCE` such steps would remain, every further step is a Newton step.
+    that more than `PATIENCE` such steps would remain, or a step had to be shortened, every further
+    step is a Newton step.
 
     Parameters
     ----------
@@ -205,7 +206,7 @@ class _Descent:
             return "optimal"
         at_round_off = -slope <= np.finfo(float).eps * abs(self.point.value)
         if following is None or (at_round_off and self.residual > 0.5 * before):
-            return None if self._renewed(begin) else "stalled"
+            return None if self._renewed(begin.exact and base is begin) else "stalled"
         self._adjust(begin, before, t, last)
         return None
 
@@ -256,9 +257,12 @@ class _Descent:
                 return near
         return self.problem.at(z)
 
-    def _renewed(self, begin: Point | None = None) -> bool:
-        """Whether the model may be to blame for a poor step; if so, go on with exact ones."""
-        blame = not self.point.exact or (begin is not None and not begin.exact)
+    def _renewed(self, own: bool = True) -> bool:
+        """Return whether the model may be to blame for a poor step; if so, go on with exact ones.
+
+        It may not if it was the `own` one of where the step began, and so is the next.
+        """
+        blame = not (own and self.point.exact)
         if not self.point.exact:
             self.point = self.problem.at(self.point.z)
         self.follows = self.follows and not blame
@@ -269,6 +273,7 @@ class _Descent:
         rate = self.residual / before  # 0 after the first step, of which nothing is known
         if not self.point.exact and self.residual * rate**PATIENCE > self.tol:
             self._renewed()
+        self.follows = self.follows and t == 1.0 and rate <= 0.5
         known = t == 1.0 and 0.0 < rate < 0.1
         self.expected = self.residual * rate ** (2 if begin.exact else 1) if known else np.inf
         from_ridge = self.ridge * np.abs(last[:-1]) * self.model.scale**2

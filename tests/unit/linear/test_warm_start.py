@@ -8,7 +8,7 @@ from ces_ml.linear import compile_constraints
 from ces_ml.linear.kernels import RowBlocks
 from ces_ml.linear.losses import LogisticLoss
 from ces_ml.linear.penalties import Ridge
-from ces_ml.linear.solver import Survey, problem, solve, warm_start
+from ces_ml.linear.solver import Survey, WarmStart, problem, solve, warm_start
 
 LOSS = LogisticLoss()
 P = 8
@@ -169,3 +169,22 @@ def test_almost_collinear_columns_cost_at_most_two_gradients_more(seed, alpha, m
     assert found.status == newton.status == "optimal"
     assert found.objective == pytest.approx(newton.objective, rel=1e-13)
     assert found.n_passes <= newton.n_passes + 2
+
+
+@pytest.mark.parametrize("factor", [20.0, -20.0, 0.0])
+def test_a_sample_that_expects_the_wrong_change_is_dropped(rows, factor):
+    X, y = rows
+
+    class Liar:
+        def evaluate(self, w, c):
+            found = blocks.evaluate(w, c)
+            return found._replace(gradient=factor * found.gradient)
+
+    blocks = RowBlocks(X[:5000], y[:5000], None, LOSS)
+    region = compile_constraints(None, [f"x{j}" for j in range(P)])
+    cold = solve(blocks, Ridge(1e-4), region, tol=1e-11)
+    z = np.append(cold.coef, cold.intercept) + 0.01
+    start = WarmStart(z, blocks.moments(), Liar())
+    found = solve(blocks, Ridge(1e-4), region, tol=1e-11, start=start)
+    assert found.status == "optimal"
+    np.testing.assert_allclose(found.coef, cold.coef, atol=1e-10)
