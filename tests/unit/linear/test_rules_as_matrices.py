@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ces_ml.errors import ConstraintError, InfeasibleConstraintsError
@@ -276,6 +276,7 @@ def test_rules_that_touch_in_one_point_hold_together():
     compile_constraints(["a >= 1", "a <= 1", "a >= b", "b >= a", "b <= 1"], ["a", "b"])
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd"), st.integers(-2, 3)).filter(

@@ -4,7 +4,7 @@ import math
 import pickle
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ces_ml.errors import ConstraintError
@@ -191,6 +191,7 @@ def test_every_example_of_the_error_messages_is_a_rule(text):
     assert parse_constraint(text) == FORMS[text]
 
 
+@settings(deadline=None)
 @given(st.one_of(signs, bounds, orders, shares, groups, choices))
 @example(Share("x", 0.07000000000000001, 1.0))
 @example(Share("x", 0.0, 5e-324))
@@ -206,6 +207,7 @@ def test_a_rule_is_read_back_from_its_own_text(rule):
     assert len(text.splitlines()) == 1
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_is_either_a_rule_or_a_constraint_error(text):
     try:
