@@ -9,7 +9,7 @@ from ces_ml.errors import SpecError
 from ces_ml.events import EventSchema
 from ces_ml.features.duckdb_engine import DuckDBEngine
 from ces_ml.features.engine import Engine
-from ces_ml.spec.as_of import parse_as_of, parse_moment
+from ces_ml.spec.as_of import AsOf, parse_as_of, parse_moment
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountRule, CountSpec, match_events
 from ces_ml.spec.outcome import OutcomeSpec
@@ -56,6 +56,8 @@ def build_counts(
     outcome: OutcomeSpec | None = None,
     schema: EventSchema | None = None,
     engine: str = "duckdb",
+    labels: Any = None,
+    treated: Any = None,
     **options: Any,
 ) -> CountTable:
     """Count events per (customer, as_of), correct at each moment in time.
@@ -69,13 +71,16 @@ def build_counts(
     counts : CountSpec or sequence of CountRule
         What to count. Rules with patterns are resolved against the log's event types, without
         the outcome's own events.
-    as_of : str, date, datetime or list, optional
-        See `parse_as_of`. One second after the last event when not given.
+    as_of : str, date, datetime, list or AsOfTable, optional
+        See `parse_as_of`; an `AsOfTable` gives the rows one by one. One second after the last event
+        when not given.
     outcome : OutcomeSpec, optional
         With it the table has `y`, and only eligible, uncensored rows.
     schema : EventSchema, optional
         What the columns are called.
     engine : {"duckdb"}, default="duckdb"
+    labels, treated : path, frame or table, optional
+        The tables of the outcome's `labels` and `treated`, where those name no path.
     **options
         Options of the engine.
 
@@ -101,10 +106,25 @@ def build_counts(
     >>> table.to_pandas()["login"].tolist()
     [1.0]
     """
+    rows = None if as_of is None else parse_as_of(as_of)
+    if labels is not None:
+        rows = _labelled(rows, outcome, labels)
     with open_engine(events, schema, engine=engine, **options) as opened:
         spec = counts
         if not isinstance(spec, CountSpec):
             known = list(opened.profile().event_types)
             own = match_events(outcome.kept_out, known) if outcome else []
             spec = CountSpec.from_rules(spec, known, exclude=own)
-        return opened.table(spec, None if as_of is None else parse_as_of(as_of), outcome)
+        return opened.table(spec, rows, outcome, treated=treated)
+
+
+def _labelled(as_of: AsOf | None, outcome: OutcomeSpec | None, labels: Any) -> AsOf:
+    if outcome is None or outcome.labels is None or as_of is not None:
+        raise SpecError(
+            "labels are passed, but the outcome does not come from labels alone",
+            got="labels= with "
+            + ("as_of=" if as_of is not None else "an outcome without `labels`"),
+            allowed="an outcome with `labels`, and no as_of",
+            hint="write for example OutcomeSpec(task='churn', horizon='90d', labels={})",
+        )
+    return outcome.labels.table(labels)

@@ -6,14 +6,14 @@ like in a log is settled here, strictly, before anything is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ces_ml.errors import EventLogError, did_you_mean, show
 from ces_ml.events import EventSchema
 from ces_ml.sql.quoting import identifier, literal
 
-__all__ = ["Ask", "mixed_zones", "prelude_sql", "unparseable"]
+__all__ = ["Ask", "label_sql", "mixed_zones", "prelude_sql", "rows_sql", "unparseable"]
 
 #: Asks ``source`` a question in SQL and returns the only row of the answer.
 Ask = Callable[[str], tuple[Any, ...]]
@@ -24,6 +24,8 @@ _FLOATS = ("FLOAT", "DOUBLE")
 _NUMBERS = (*_WHOLE, *_UNSIGNED, *_FLOATS)
 _NOTHING = '"NULL"'  # the type of a column without a single value
 _NANOSECONDS = {"TIMESTAMP_NS": True, "TIMESTAMPTZ_NS": False}  # and whether naive
+#: How a table of labels may write an outcome.
+_ZERO, _ONE = "('0', '0.0', 'false')", "('1', '1.0', 'true')"
 #: A date, perhaps with a time; and the zone that may follow a time.
 _NAIVE = r"\d+[-/]\d+[-/]\d+([T ]+\d+:\d+(:\d+(\.\d*)?)?)?"
 _ZONED = r"\d+[-/]\d+[-/]\d+[T ]+\d+:\d+(:\d+(\.\d*)?)?\s*([A-Za-z].*|[+-]\d.*)"
@@ -49,14 +51,11 @@ def prelude_sql(
         If a column is missing or its type or content can't be used.
     """
     wanted = [schema.customer_col, schema.event_col, schema.timestamp_col, *properties]
-    for column in [*wanted, *([schema.arrival_col] if schema.arrival_col else [])]:
-        if column not in types:
-            raise EventLogError(
-                "the event log has no such column",
-                got=show(column),
-                allowed=did_you_mean(column, types),
-                hint="name the column in the event schema (customer_col, event_col, …)",
-            )
+    if schema.arrival_col:
+        wanted.append(schema.arrival_col)
+    _check_columns(
+        wanted, types, "the event log", "in the event schema (customer_col, event_col, …)"
+    )
     times, naive = _time(ask, schema.timestamp_col, types)
     parts = [
         f"{_customer(ask, schema.customer_col, types)} AS customer_id",
@@ -67,6 +66,61 @@ def prelude_sql(
     if schema.arrival_col:
         parts.append(f"{_time(ask, schema.arrival_col, types)[0]} AS arrival_us")
     return f"SELECT {', '.join(parts)} FROM source", naive
+
+
+def rows_sql(
+    types: Mapping[str, str], ask: Ask, customer_col: str, times: Mapping[str, str]
+) -> str:
+    """Return the columns ``customer_id`` and `times` (name → column) of a table beside the log.
+
+    Raises
+    ------
+    EventLogError
+        If a column is missing or its type or content can't be used.
+    """
+    wanted = [customer_col, *times.values()]
+    _check_columns(
+        wanted, types, "a table beside the log", "with customer_col, as_of_col, from_col …"
+    )
+    parts = [f"{_customer(ask, customer_col, types)} AS customer_id"]
+    parts += [f"{_time(ask, column, types)[0]} AS {name}" for name, column in times.items()]
+    return ", ".join(parts)
+
+
+def label_sql(types: Mapping[str, str], ask: Ask, column: str) -> str:
+    """Return the expression for outcomes: 0 or 1, null where there is none.
+
+    Raises
+    ------
+    EventLogError
+        If the column is missing or holds anything else.
+    """
+    _check_columns([column], types, "the table of labels", "with y_col")
+    name, kind = identifier(column), types[column]
+    text = f"lower(trim(CAST({name} AS VARCHAR)))"
+    zero, one = (f"{text} IN {words}" for words in (_ZERO, _ONE))
+    missing = f"{name} IS NULL" + (f" OR isnan({name})" if kind in _FLOATS else "")
+    wrong = f"(NOT ({missing}) AND NOT ({zero} OR {one}))"
+    bad, example = ask(f"SELECT COUNT(*) FILTER {wrong}, MIN({text}) FILTER {wrong} FROM source")
+    if bad:
+        raise EventLogError(
+            f"outcomes in {show(column)} are not 0 or 1",
+            got=f"{bad:,} row{'s' if bad > 1 else ''}, for example {show(example)}",
+            allowed="0 and 1, or false and true; nothing where the outcome is not known",
+            hint="convert the column; 1 is the good outcome",
+        )
+    return f"CASE WHEN {one} THEN 1 WHEN {zero} THEN 0 END"
+
+
+def _check_columns(wanted: Sequence[str], types: Mapping[str, str], what: str, where: str) -> None:
+    for column in wanted:
+        if column not in types:
+            raise EventLogError(
+                f"{what} has no such column",
+                got=show(column),
+                allowed=did_you_mean(column, types),
+                hint=f"name the column {where}",
+            )
 
 
 def _customer(ask: Ask, column: str, types: Mapping[str, str]) -> str:

@@ -87,13 +87,16 @@ class DuckDBSession:
 
     def prelude(self, schema: EventSchema, properties: tuple[str, ...]) -> tuple[str, bool]:
         """Return the SELECT that makes ``ev``, nulls still in it, and whether times were naive."""
+        return prelude_sql(self.types(), self.ask, schema, properties)
+
+    def types(self) -> dict[str, str]:
+        """Return the columns of the log and DuckDB's names of their types."""
         described = self._guard(lambda: self._con.sql("SELECT * FROM source LIMIT 0"))
-        types = dict(zip(described.columns, map(str, described.types), strict=True))
+        return dict(zip(described.columns, map(str, described.types), strict=True))
 
-        def ask(query: str) -> tuple[Any, ...]:
-            return tuple(self.fetch(query).to_pylist()[0].values())
-
-        return prelude_sql(types, ask, schema, properties)
+    def ask(self, query: str) -> tuple[Any, ...]:
+        """Return the only row of the answer to a query."""
+        return tuple(self.fetch(query).to_pylist()[0].values())
 
     def make(self, kind: str, name: str, select: str) -> None:
         """Make a temporary view or table of a query."""

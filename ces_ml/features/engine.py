@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from ces_ml.spec.as_of import AsOf
 from ces_ml.spec.count_table import CountTable
@@ -81,11 +81,18 @@ class Engine(Protocol):
         ...
 
     def table(
-        self, spec: CountSpec, as_of: AsOf | None, outcome: OutcomeSpec | None = None
+        self,
+        spec: CountSpec,
+        as_of: AsOf | None,
+        outcome: OutcomeSpec | None = None,
+        *,
+        treated: Any = None,
     ) -> CountTable:
         """Count for every customer in the sample at `as_of`, with outcomes where asked.
 
-        With `as_of` None: one second after the last event, rounded down to whole seconds.
+        With `as_of` None: the rows of the outcome's `labels`, or one second after the last event,
+        rounded down to whole seconds. `treated` is a table of treatments where the outcome's own
+        `treated` does not name one.
         """
         ...
 

@@ -1,31 +1,28 @@
-"""Who is in the sample, and what happened to them: the population SQL, run in a session."""
+"""Who may be in the sample, and when: the population SQL, run in a session."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from ces_ml.errors import CesWarning, EventLogError, did_you_mean, show
+from ces_ml.features.beside import read_rows, same_kind_of_ids
 from ces_ml.features.engine import LogProfile, moment_of
 from ces_ml.features.session import Session, number
-from ces_ml.spec.as_of import AsOf, AsOfAnchor, to_us
-from ces_ml.spec.counts import match_events
+from ces_ml.spec.as_of import AsOf, AsOfAnchor, AsOfDates, AsOfTable, to_us
 from ces_ml.spec.duration import DAY_US, SECOND_US
 from ces_ml.spec.outcome import OutcomeSpec
 from ces_ml.sql.population import (
     anchored_sql,
+    anchors_sql,
     dated_sql,
     first_known_sql,
-    good_outcome,
-    outcome_sql,
-    reasons_to_leave_out,
+    given_sql,
 )
 
-__all__ = ["ObservedLog", "make_candidates", "make_sample"]
+__all__ = ["ObservedLog", "make_anchors", "make_candidates"]
 
 
 @dataclass(frozen=True)
@@ -39,52 +36,111 @@ class ObservedLog:
         End of its observation, in UTC microseconds.
     arrival : bool
         Whether ``ev`` has ``arrival_us``.
+    customer_col : str
+        What the customer column is called.
     """
 
     profile: LogProfile
     end_us: int
     arrival: bool
+    customer_col: str = "customer_id"
+
+    @property
+    def last_us(self) -> int:
+        """The last event or the end of observation, whichever is later."""
+        return max(self.profile.last_us, self.end_us)
 
 
 def make_candidates(
-    session: Session, log: ObservedLog, as_of: AsOf, outcome: OutcomeSpec | None, longest_us: int
+    session: Session,
+    log: ObservedLog,
+    as_of: AsOf,
+    outcome: OutcomeSpec | None,
+    longest_us: int,
+    report: dict[str, int],
 ) -> None:
-    """Make ``ca(customer_id, as_of_us)``: everyone known before their moment.
+    """Make ``ca(customer_id, as_of_us[, y])``: everyone known before their moment.
 
     Parameters
     ----------
     session : Session
         With the relation ``ev``.
     log : ObservedLog
-    as_of : AsOfDates or AsOfAnchor
+    as_of : AsOfDates, AsOfAnchor or AsOfTable
     outcome : OutcomeSpec, optional
         With it, moments outside the log are left to the sample to count as censored.
     longest_us : int
         The longest window, in microseconds.
+    report : dict of str to int
+        Gets how many rows were left out, and why.
 
     Raises
     ------
     EventLogError
-        If `as_of` lies outside the log, or its anchor never occurs.
+        If `as_of` lies outside the log, its anchor never occurs, its table can't be used, or nobody
+        is known.
 
     Warns
     -----
     CesWarning
         If `as_of` lies more than a day after the log's end.
     """
-    profile, end_us = log.profile, max(log.profile.last_us, log.end_us)
     session.make("TABLE", "fk", first_known_sql(arrival=log.arrival))
-    if isinstance(as_of, AsOfAnchor):
-        if as_of.event not in profile.event_types:
-            raise EventLogError(
-                "the anchor event of as_of never occurs",
-                got=show(as_of.event),
-                allowed=did_you_mean(as_of.event, profile.event_types),
-                hint="correct the event in as_of",
-            )
-        session.register("an", event_type=pa.array([as_of.event], pa.string()))
-        session.make("TABLE", "ca", anchored_sql(as_of.after.us, end_us + SECOND_US))
-        return
+    if isinstance(as_of, AsOfTable):
+        _given(session, log, as_of, report, labelled=outcome is not None and bool(outcome.labels))
+    elif isinstance(as_of, AsOfAnchor):
+        _anchored(session, log, as_of, report)
+    else:
+        _dated(session, log, as_of, outcome, longest_us)
+    if number(session, "SELECT COUNT(*) FROM ca") == 0:
+        left_out = {k: v for k, v in report.items() if k.startswith("left_out_") and v}
+        raise EventLogError(
+            "nobody is in the sample",
+            got="0 customers with an event before as_of, and as_of inside the log"
+            + "".join(f"; {k}: {v:,}" for k, v in left_out.items()),
+            allowed="at least one",
+            hint="check as_of",
+        )
+
+
+def make_anchors(session: Session, log: ObservedLog, event: str, name: str, where: str) -> None:
+    """Make ``name(customer_id, anchor_us, arrived_us)``: when every customer first did an event.
+
+    Raises
+    ------
+    EventLogError
+        If the event never occurs; `where` says which key named it.
+    """
+    if event not in log.profile.event_types:
+        raise EventLogError(
+            f"the anchor event of {where} never occurs",
+            got=show(event),
+            allowed=did_you_mean(event, log.profile.event_types),
+            hint=f"correct the event in {where}",
+        )
+    session.register("an", event_type=pa.array([event], pa.string()))
+    session.make("TABLE", name, anchors_sql("an", arrival=log.arrival))
+
+
+def _anchored(
+    session: Session, log: ObservedLog, as_of: AsOfAnchor, report: dict[str, int]
+) -> None:
+    make_anchors(session, log, as_of.event, "ar", "as_of")
+    session.make("TABLE", "aw", anchored_sql(as_of.after.us, log.last_us + SECOND_US))
+    if log.arrival:
+        unknown = number(session, "SELECT COUNT(*) FROM aw WHERE arrived = 0")
+        report["left_out_anchor_not_arrived"] = unknown
+    session.make("TABLE", "ca", "SELECT customer_id, as_of_us FROM aw WHERE arrived = 1")
+
+
+def _dated(
+    session: Session,
+    log: ObservedLog,
+    as_of: AsOfDates,
+    outcome: OutcomeSpec | None,
+    longest_us: int,
+) -> None:
+    profile, end_us = log.profile, log.last_us
     moments = [to_us(m) for m in as_of.moments]
     reach_us = 0 if outcome else longest_us
     outside = [m for m in moments if not profile.first_us < m <= end_us + reach_us + 1]
@@ -101,75 +157,31 @@ def make_candidates(
         warnings.warn(
             f"as_of is {days:.1f} days after the log's last event: recent counts are too low",
             CesWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     session.register("mo", as_of_us=pa.array(moments, pa.int64()))
     session.make("TABLE", "ca", dated_sql())
 
 
-def make_sample(
-    session: Session, log: ObservedLog, outcome: OutcomeSpec | None, report: dict[str, int]
-) -> NDArray[np.int8] | None:
-    """Make ``cu(r, customer_id, as_of_us)`` from the candidates and return `y` in its order.
-
-    Parameters
-    ----------
-    session : Session
-        With the relations ``ev`` and ``ca``.
-    log : ObservedLog
-    outcome : OutcomeSpec, optional
-        With it: eligibility, censoring and `y`. Without: all candidates.
-    report : dict of str to int
-        Gets how many were left out, and why.
-
-    Raises
-    ------
-    EventLogError
-        If nobody is left, or no outcome is known yet.
-    """
-    total = number(session, "SELECT COUNT(*) FROM ca")
-    if total == 0:
-        raise EventLogError(
-            "nobody is in the sample",
-            got="0 customers with an event before as_of, and as_of inside the log",
-            allowed="at least one",
-            hint="check as_of",
-        )
-    order = "ROW_NUMBER() OVER (ORDER BY as_of_us, CAST(customer_id AS VARCHAR)) - 1 AS r"
-    if outcome is None:
-        session.make("TABLE", "cu", f"SELECT {order}, customer_id, as_of_us FROM ca")
-        return None
-    patterns = outcome.event or outcome.silence_of
-    own = match_events(patterns, list(log.profile.event_types))
-    session.register("oe", event_type=pa.array(own, pa.string()))
-    session.make("TABLE", "oc", outcome_sql(outcome, arrival=log.arrival))
-    report["candidates"] = total
-    passed = "TRUE"
-    for reason, condition in reasons_to_leave_out(outcome, log.end_us):
-        left = f"SELECT COUNT(*) FROM oc WHERE {passed} AND {condition}"
-        report[f"left_out_{reason}"] = number(session, left)
-        passed += f" AND NOT ({condition})"
-    if report["left_out_censored"] == total:
-        latest = moment_of(log.end_us - outcome.reach).isoformat()
-        raise EventLogError(
-            "no outcome is known yet: every horizon ends after the log does",
-            got=f"{total:,} rows; the log ends at {moment_of(log.end_us).isoformat()}",
-            allowed=f"as_of up to {latest} (gap {outcome.gap}, horizon {outcome.horizon})",
-            hint="choose an earlier as_of or a shorter horizon",
-        )
-    session.make(
-        "TABLE",
-        "cu",
-        f"SELECT {order}, customer_id, as_of_us, "
-        f"CAST({good_outcome(outcome)} AS TINYINT) AS y FROM oc WHERE {passed}",
-    )
-    if number(session, "SELECT COUNT(*) FROM cu") == 0:
-        left_out = {k: v for k, v in report.items() if k.startswith("left_out_")}
-        raise EventLogError(
-            "nobody is left in the sample",
-            got=", ".join(f"{k}: {v:,}" for k, v in left_out.items()),
-            allowed="at least one row",
-            hint="check active_within, the outcome's event and as_of",
-        )
-    y: NDArray[np.int8] = session.fetch("SELECT y FROM cu ORDER BY r")["y"].to_numpy()
-    return y.astype(np.int8)
+def _given(
+    session: Session,
+    log: ObservedLog,
+    as_of: AsOfTable,
+    report: dict[str, int],
+    *,
+    labelled: bool,
+) -> None:
+    y_col = as_of.y_col if labelled else None
+    found = read_rows(as_of.source, as_of.customer_col or log.customer_col, as_of.as_of_col, y_col)
+    same_kind_of_ids(session, found.table, "the table of rows")
+    report.update(found.report)
+    columns = {name: found.table[name] for name in found.table.column_names}
+    session.register("gt", **columns)
+    session.make("TABLE", "gk", given_sql(log.last_us + DAY_US, labelled=labelled))
+    usable, y = "late = 0", ", y" if labelled else ""
+    report["left_out_after_log"] = number(session, "SELECT COUNT(*) FROM gk WHERE late = 1")
+    if as_of.unknown == "leave_out":
+        unknown = "SELECT COUNT(*) FROM gk WHERE late = 0 AND known = 0"
+        report["left_out_unknown"] = number(session, unknown)
+        usable += " AND known = 1"
+    session.make("TABLE", "ca", f"SELECT customer_id, as_of_us{y} FROM gk WHERE {usable}")

@@ -10,14 +10,15 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ces_ml.errors import EventLogError, show
+from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.events import EventSchema
 from ces_ml.features.engine import LogProfile, moment_of
+from ces_ml.features.judging import make_sample
 from ces_ml.features.matrix import long_to_csr
 from ces_ml.features.profile import read_profile
-from ces_ml.features.sampling import ObservedLog, make_candidates, make_sample
+from ces_ml.features.sampling import ObservedLog, make_candidates
 from ces_ml.features.session import Session
-from ces_ml.spec.as_of import AsOf, AsOfDates, parse_moment, to_us
+from ces_ml.spec.as_of import AsOf, AsOfDates, AsOfTable, parse_moment, to_us
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.duration import SECOND_US
@@ -78,7 +79,12 @@ class SqlEngine:
         return self._profile
 
     def table(
-        self, spec: CountSpec, as_of: AsOf | None = None, outcome: OutcomeSpec | None = None
+        self,
+        spec: CountSpec,
+        as_of: AsOf | None = None,
+        outcome: OutcomeSpec | None = None,
+        *,
+        treated: Any = None,
     ) -> CountTable:
         """Count for every customer in the sample at `as_of`, with outcomes where asked.
 
@@ -86,10 +92,13 @@ class SqlEngine:
         ----------
         spec : CountSpec
             Event types are taken by their exact names; those that the log lacks count 0.
-        as_of : AsOfDates or AsOfAnchor, optional
-            One second after the last event, in whole seconds, when not given.
+        as_of : AsOfDates, AsOfAnchor or AsOfTable, optional
+            One second after the last event, in whole seconds, when not given; the rows of the
+            outcome's `labels` where it has them.
         outcome : OutcomeSpec, optional
             With it: eligibility, censoring and `y`. Without: everyone seen before `as_of`.
+        treated : path, frame or table, optional
+            Treatments, where the outcome's own `treated` does not name them.
 
         Returns
         -------
@@ -100,11 +109,17 @@ class SqlEngine:
         EventLogError
             If nobody is in the sample, `as_of` lies outside the log, or no outcome window ends
             before the log does.
+        SpecError
+            If `as_of` and the outcome's `labels` both give the rows.
         """
         profile = self.profile()
         plan = CountPlan.of(spec.terms, self.schema.value_col)
         self._check_values(spec)
-        select, _ = self.session.prelude(self.schema, plan.properties)
+        if outcome is not None and outcome.labels is not None:
+            as_of = _labelled(as_of, outcome)
+        grows = outcome.growth.property if outcome is not None and outcome.growth else None
+        properties = tuple(dict.fromkeys([*plan.properties, *([grows] if grows else [])]))
+        select, _ = self.session.prelude(self.schema, properties)
         self.session.make(
             "VIEW",
             "ev",
@@ -121,13 +136,15 @@ class SqlEngine:
         report["event_types_not_counted"] = len(unseen)
         report["events_not_counted"] = sum(profile.event_types[e] for e in unseen)
         end_us = profile.last_us if self._observed_us is None else self._observed_us
-        log = ObservedLog(profile, end_us, self.schema.arrival_col is not None)
-        make_candidates(self.session, log, as_of, outcome, max(plan.windows))
-        y = make_sample(self.session, log, outcome, report)
+        arrival = self.schema.arrival_col is not None
+        log = ObservedLog(profile, end_us, arrival, self.schema.customer_col)
+        make_candidates(self.session, log, as_of, outcome, max(plan.windows), report)
+        value = f"p{properties.index(grows)}" if grows else None
+        sample = make_sample(self.session, log, outcome, report, value=value, treated=treated)
         keys = self._keys()
         report["rows"] = len(keys)
         X = self._count(plan, len(keys))
-        return CountTable(keys=keys, X=X, spec=spec, y=y, report=report)
+        return CountTable(keys, X, spec, sample.y, report, sample.sample_weight)
 
     def _check_values(self, spec: CountSpec) -> None:
         for term in spec.terms:
@@ -158,6 +175,20 @@ class SqlEngine:
         return long_to_csr(
             found["r"].to_numpy(), found["code"].to_numpy(), aggregates, plan, n_rows
         )
+
+
+def _labelled(as_of: AsOf | None, outcome: OutcomeSpec) -> AsOf:
+    """Return the rows of a table of labels."""
+    if as_of is None and outcome.labels is not None:
+        return outcome.labels.table()
+    if isinstance(as_of, AsOfTable) and as_of.y_col is not None:
+        return as_of
+    raise SpecError(
+        "the rows are given twice",
+        got=f"as_of: {show(str(as_of))}, and labels",
+        allowed="labels alone: every row of their table has its own as_of",
+        hint="remove as_of, or the labels",
+    )
 
 
 def _finite(column: Any) -> NDArray[np.float64]:

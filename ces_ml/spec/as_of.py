@@ -1,4 +1,4 @@
-"""The moments at which counts are taken: dates, a calendar, or an anchor event."""
+"""The moments at which counts are taken: dates, a calendar, an anchor event, or a table."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from ces_ml.errors import SpecError, show
 from ces_ml.spec.duration import Duration
 
-__all__ = ["AsOf", "AsOfAnchor", "AsOfDates", "parse_as_of", "parse_moment", "to_us"]
+__all__ = [
+    "AsOf",
+    "AsOfAnchor",
+    "AsOfDates",
+    "AsOfTable",
+    "parse_as_of",
+    "parse_moment",
+    "to_us",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
@@ -43,6 +51,9 @@ class AsOfDates:
 class AsOfAnchor:
     """A moment per customer: a duration after the first time the customer did an event.
 
+    Where the log has an arrival column, that event must have arrived by `as_of`: nobody can act on
+    a moment whose reason is not known yet.
+
     Parameters
     ----------
     after : Duration
@@ -59,7 +70,40 @@ class AsOfAnchor:
         return f"{self.after} after {self.event if bare else _quote(self.event)}"
 
 
-AsOf = AsOfDates | AsOfAnchor
+@dataclass(frozen=True)
+class AsOfTable:
+    """Moments given row by row, perhaps with outcomes.
+
+    Law: the sample holds each (customer, as_of) of the table once, or says why not. Ids are of the
+    same type as the log's. The same pair twice is an error; a row without customer or moment is
+    dropped and counted.
+
+    Parameters
+    ----------
+    source : path, pandas.DataFrame, polars.DataFrame, pyarrow.Table or DuckDB relation
+        The table.
+    customer_col : str, optional
+        The log's customer column when not given.
+    as_of_col : str, default="as_of"
+        Moments; without a zone they are UTC.
+    y_col : str, optional
+        Outcomes, for `LabelSpec`.
+    unknown : {"leave_out", "keep"}, default="leave_out"
+        What becomes of rows whose customer has no event before `as_of`: left out and counted, or
+        kept with counts of 0.
+    """
+
+    source: Any
+    customer_col: str | None = None
+    as_of_col: str = "as_of"
+    y_col: str | None = None
+    unknown: Literal["leave_out", "keep"] = "leave_out"
+
+    def __str__(self) -> str:
+        return f"column {self.as_of_col} of a table"
+
+
+AsOf = AsOfDates | AsOfAnchor | AsOfTable
 
 
 def parse_as_of(value: Any) -> AsOf:
@@ -67,7 +111,7 @@ def parse_as_of(value: Any) -> AsOf:
 
     Parameters
     ----------
-    value : str, date, datetime, or sequence of these
+    value : str, date, datetime, sequence of these, or AsOfTable
         ``"2017-10-01"``, a list of dates (or one text, ``"2017-10-01, 2017-11-01"``),
         ``"every 28d from 2017-04-01 to 2017-09-30"`` (both ends included), or
         ``"14d after trial_started"``. An event type with spaces or quotes is written in double
@@ -75,7 +119,7 @@ def parse_as_of(value: Any) -> AsOf:
 
     Returns
     -------
-    AsOfDates or AsOfAnchor
+    AsOfDates, AsOfAnchor or AsOfTable
 
     Raises
     ------
@@ -89,7 +133,7 @@ def parse_as_of(value: Any) -> AsOf:
     >>> parse_as_of("14d after trial_started").event
     'trial_started'
     """
-    if isinstance(value, AsOfDates | AsOfAnchor):
+    if isinstance(value, AsOfDates | AsOfAnchor | AsOfTable):
         return value
     if isinstance(value, str):
         text = value.strip()

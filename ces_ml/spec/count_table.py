@@ -39,6 +39,8 @@ class CountTable:
         Outcomes; 1 is the good one.
     report : mapping of str to int
         What was read, left out and why.
+    sample_weight : ndarray of float64, of shape (n_rows,), optional
+        How much a row counts where rows do not count alike; see `TreatedSpec`.
     """
 
     keys: pd.DataFrame
@@ -46,6 +48,7 @@ class CountTable:
     spec: CountSpec
     y: NDArray[np.int8] | None = None
     report: Mapping[str, int] = field(default_factory=dict)
+    sample_weight: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
@@ -101,6 +104,7 @@ class CountTable:
             else self.keys.iloc[rows].reset_index(drop=True),
             X=self.X[rows],
             y=None if self.y is None else self.y[rows],
+            sample_weight=None if self.sample_weight is None else self.sample_weight[rows],
         )
 
     def to_pandas(self) -> pd.DataFrame:
@@ -113,7 +117,7 @@ class CountTable:
         return pd.concat([frame, pd.Series(self.y, name="y")], axis=1)
 
     def digest(self) -> str:
-        """Return the sha256 of what a model sees: keys, names, counts (as float32) and outcomes.
+        """Return the sha256 of what a model sees: keys, names, counts, outcomes, sample weights.
 
         Counts are rounded to float32 first, because the last bits of a sum depend on the order of
         addition.
@@ -132,4 +136,6 @@ class CountTable:
             seal.update(np.ascontiguousarray(part, dtype=kind).tobytes())
         if self.y is not None:
             seal.update(self.y.astype("<i1").tobytes())
+        if self.sample_weight is not None:
+            seal.update(self.sample_weight.astype("<f8").tobytes())
         return seal.hexdigest()

@@ -1,35 +1,36 @@
-"""The SQL that says who is in the sample and what happened: common subset of DuckDB and Spark.
+"""The SQL that says who may be in the sample, and when: common subset of DuckDB and Spark.
 
 Beside ``ev`` (see `ces_ml.sql.counting`) the engine provides ``mo(as_of_us)`` with the fixed
-moments, ``an(event_type)`` with the anchor event, and ``oe(event_type)`` with the outcome's
-event types. Candidates are the relation ``ca(customer_id, as_of_us)``.
+moments, ``an(event_type)`` with the anchor event, or ``gt(customer_id, as_of_us[, y])`` with rows
+that were given. Candidates are the relation ``ca(customer_id, as_of_us[, y])``. What happened to
+them is asked in `ces_ml.sql.happening`.
 """
 
 from __future__ import annotations
 
-from ces_ml.spec.outcome import OutcomeSpec
+__all__ = ["anchored_sql", "anchors_sql", "dated_sql", "first_known_sql", "given_sql", "known_sql"]
 
-__all__ = [
-    "anchored_sql",
-    "dated_sql",
-    "first_known_sql",
-    "good_outcome",
-    "outcome_sql",
-    "reasons_to_leave_out",
-]
+
+def known_sql(alias: str, *, arrival: bool) -> str:
+    """Return the expression for the moment after which an event is known.
+
+    An event is known at `as_of` iff it happened, and had arrived, before it. It is null for an
+    event that never arrived.
+    """
+    ts = f"{alias}.ts_us"
+    if not arrival:
+        return ts
+    arrived = f"{alias}.arrival_us"
+    return f"CASE WHEN {arrived} IS NULL OR {arrived} > {ts} THEN {arrived} ELSE {ts} END"
 
 
 def first_known_sql(*, arrival: bool) -> str:
-    """Return the query for ``fk(customer_id, known_us)``: since when a customer is known.
-
-    A customer is known at `as_of` iff an event happened, and had arrived, before it.
-    """
-    known = "CASE WHEN arrival_us > ts_us THEN arrival_us ELSE ts_us END" if arrival else "ts_us"
-    where = "WHERE arrival_us IS NOT NULL" if arrival else ""
+    """Return the query for ``fk(customer_id, known_us)``: since when a customer is known."""
+    where = "WHERE e.arrival_us IS NOT NULL" if arrival else ""
     return f"""
-SELECT customer_id, MIN({known}) AS known_us
-FROM ev {where}
-GROUP BY customer_id"""
+SELECT e.customer_id AS customer_id, MIN({known_sql("e", arrival=arrival)}) AS known_us
+FROM ev e {where}
+GROUP BY e.customer_id"""
 
 
 def dated_sql() -> str:
@@ -39,69 +40,67 @@ SELECT f.customer_id AS customer_id, m.as_of_us AS as_of_us
 FROM fk f JOIN mo m ON f.known_us < m.as_of_us"""
 
 
-def anchored_sql(after_us: int, until_us: int) -> str:
-    """Return the query for candidates `after_us` microseconds after their first anchor event.
+def anchors_sql(names: str, *, arrival: bool) -> str:
+    """Return the query for the first anchor event of every customer.
 
-    Moments after `until_us` have not come yet and are left out.
-    """
-    return f"""
-SELECT a.customer_id AS customer_id, a.as_of_us AS as_of_us
-FROM (
-  SELECT e.customer_id AS customer_id, MIN(e.ts_us) + {after_us} AS as_of_us
-  FROM ev e JOIN an ON e.event_type = an.event_type
-  GROUP BY e.customer_id
-) a
-JOIN fk f ON a.customer_id = f.customer_id
-WHERE f.known_us < a.as_of_us AND a.as_of_us <= {until_us}"""
-
-
-def outcome_sql(outcome: OutcomeSpec, *, arrival: bool) -> str:
-    """Return the query for what happened to the candidates with the outcome's events.
+    Parameters
+    ----------
+    names : str
+        The relation with the anchor's event type.
+    arrival : bool
 
     Returns
     -------
     str
-        A SELECT with ``customer_id, as_of_us, n_before, n_gap, n_window, n_active``: how many of
-        the outcome's events lie before `as_of`, in the gap, in the outcome window
-        ``[as_of + gap, as_of + gap + horizon)`` and, known at `as_of`, in the look-back
-        ``[as_of − active_within, as_of)``. Candidates without such events have zeros.
+        A SELECT with ``customer_id, anchor_us, arrived_us``; of several events at that moment the
+        first arrival counts, null if none of them arrived. Without `arrival` it is the moment
+        itself.
     """
-    gap, reach = outcome.gap.us, outcome.reach
-    look_back = outcome.active_within.us if outcome.active_within else 0
-    known = " AND e.arrival_us < c.as_of_us" if arrival else ""
-
-    def count(condition: str) -> str:
-        return f"COUNT(CASE WHEN {condition} THEN 1 END)"
-
-    before = count("e.ts_us < c.as_of_us")
-    in_gap = count(f"e.ts_us >= c.as_of_us AND e.ts_us < c.as_of_us + {gap}")
-    in_window = count(f"e.ts_us >= c.as_of_us + {gap} AND e.ts_us < c.as_of_us + {reach}")
-    active = count(f"e.ts_us < c.as_of_us AND e.ts_us >= c.as_of_us - {look_back}{known}")
+    first = f"""
+SELECT e.customer_id AS customer_id, MIN(e.ts_us) AS anchor_us
+FROM ev e JOIN {names} n ON e.event_type = n.event_type
+GROUP BY e.customer_id"""
+    if not arrival:
+        return f"SELECT a.customer_id, a.anchor_us, a.anchor_us AS arrived_us FROM ({first}) a"
     return f"""
-SELECT c.customer_id AS customer_id, c.as_of_us AS as_of_us,
-  {before} AS n_before, {in_gap} AS n_gap, {in_window} AS n_window, {active} AS n_active
-FROM ca c
-LEFT JOIN (
-  SELECT ev.* FROM ev JOIN oe ON ev.event_type = oe.event_type
-) e ON e.customer_id = c.customer_id
-GROUP BY c.customer_id, c.as_of_us"""
+SELECT a.customer_id AS customer_id, a.anchor_us AS anchor_us, MIN(e.arrival_us) AS arrived_us
+FROM ({first}) a
+JOIN ev e ON e.customer_id = a.customer_id AND e.ts_us = a.anchor_us
+JOIN {names} n ON e.event_type = n.event_type
+GROUP BY a.customer_id, a.anchor_us"""
 
 
-def reasons_to_leave_out(outcome: OutcomeSpec, end_us: int) -> list[tuple[str, str]]:
-    """Return why rows of `outcome_sql` leave the sample: (reason, SQL condition).
+def anchored_sql(after_us: int, until_us: int) -> str:
+    """Return the query for rows `after_us` microseconds after the anchors in ``ar``.
 
-    The reasons are taken in this order, so that each row counts for one. `end_us` is the end of
-    the log's observation.
+    Moments after `until_us` have not come yet and are left out.
+
+    Returns
+    -------
+    str
+        A SELECT with ``customer_id, as_of_us, arrived``; `arrived` says whether the anchor event
+        had arrived by `as_of` (1 or 0). Those where it had are the candidates.
     """
-    reasons = [("censored", f"as_of_us + {outcome.reach} > {end_us}")]
-    if outcome.silence_of:
-        return [*reasons, ("not_active", "n_active = 0")]
-    if outcome.repeatable:
-        return reasons
-    return [*reasons, ("already_happened", "n_before > 0"), ("happened_in_gap", "n_gap > 0")]
+    return f"""
+SELECT a.customer_id AS customer_id, a.anchor_us + {after_us} AS as_of_us,
+  CASE WHEN a.arrived_us <= a.anchor_us + {after_us} THEN 1 ELSE 0 END AS arrived
+FROM ar a
+JOIN fk f ON a.customer_id = f.customer_id
+WHERE f.known_us < a.anchor_us + {after_us} AND a.anchor_us + {after_us} <= {until_us}"""
 
 
-def good_outcome(outcome: OutcomeSpec) -> str:
-    """Return the SQL condition over `outcome_sql` for ``y = 1``, the good outcome."""
-    cancelled = outcome.task == "churn" and bool(outcome.event)
-    return "n_window = 0" if cancelled else "n_window > 0"
+def given_sql(until_us: int, *, labelled: bool) -> str:
+    """Return the query for the rows of ``gt``, each with whether it can be counted.
+
+    Returns
+    -------
+    str
+        A SELECT with ``customer_id, as_of_us[, y], known, late``: whether the customer is known
+        before `as_of`, and whether `as_of` lies after `until_us` (1 or 0).
+    """
+    y = ", g.y AS y" if labelled else ""
+    return f"""
+SELECT g.customer_id AS customer_id, g.as_of_us AS as_of_us{y},
+  CASE WHEN f.known_us < g.as_of_us THEN 1 ELSE 0 END AS known,
+  CASE WHEN g.as_of_us > {until_us} THEN 1 ELSE 0 END AS late
+FROM gt g LEFT JOIN fk f ON f.customer_id = g.customer_id"""
