@@ -10,11 +10,11 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from ces_ml.events import EventSchema
-from ces_ml.spec import CountSpec, OutcomeSpec, Term, parse_as_of
+from ces_ml.spec import AsOfTable, CountSpec, OutcomeSpec, Term, parse_as_of
 from ces_ml.spec.as_of import AsOf, AsOfAnchor, to_us
 from ces_ml.spec.duration import Duration
 
-from .reference import Event, moment
+from .reference import Event, GivenRow, Span, moment
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 TEXT_IDS = ("", " ", "7", "007", " 7", "7.0", "NULL", "it's", 'a"b;--', "line\nbreak", "🎉", "x\0y")
@@ -52,6 +52,8 @@ class Question:
     observed_until: int | None = None
     unit: str = "us"
     zone: str | None = None
+    given: tuple[GivenRow, ...] = ()
+    spans: tuple[Span, ...] | None = None
 
     @property
     def schema(self) -> EventSchema:
@@ -71,6 +73,35 @@ class Question:
         return {"observed_until": moment(self.observed_until)}
 
 
+def ids_to_arrow(ids: list[object], like: list[object]) -> pa.Array:
+    """Ids of the type of others."""
+    like = [*like, *ids]  # a log without any id gives no type
+    if any(isinstance(i, UUID) for i in like):
+        return pa.array([i if i is None else i.bytes for i in ids], pa.uuid())
+    integer = any(isinstance(i, int) for i in like)
+    return pa.array(ids, pa.int64() if integer else pa.string())
+
+
+def rows_to_arrow(rows: tuple[GivenRow, ...], log: tuple[Event, ...], customer: str) -> pa.Table:
+    """A table of rows, with its own names."""
+    return pa.table(
+        {
+            customer: ids_to_arrow([g.customer for g in rows], [e.customer for e in log]),
+            "when": pa.array([g.at for g in rows], pa.timestamp("us")),
+            "renewed": pa.array([g.y for g in rows], pa.int8()),
+        }
+    )
+
+
+def spans_to_arrow(question: Question) -> pa.Table | None:
+    if question.spans is None:
+        return None
+    stamp, spans = pa.timestamp("us", "UTC"), question.spans
+    ids = ids_to_arrow([s.customer for s in spans], [e.customer for e in question.log])
+    start, end = ([getattr(s, side) for s in spans] for side in ("start", "end"))
+    return pa.table({"whom": ids, "from": pa.array(start, stamp), "until": pa.array(end, stamp)})
+
+
 def to_arrow(question: Question) -> pa.Table:
     """Write the log down with the names, unit and zone of the question."""
     customer, event, timestamp, value, other, arrived = question.names
@@ -87,11 +118,7 @@ def to_arrow(question: Question) -> pa.Table:
         )
 
     ids = [e.customer for e in log]
-    if any(isinstance(i, UUID) for i in ids):
-        customers = pa.array([i if i is None else i.bytes for i in ids], pa.uuid())
-    else:
-        integer = any(isinstance(i, int) for i in ids)
-        customers = pa.array(ids, pa.int64() if integer else pa.string())
+    customers = ids_to_arrow(ids, ids)
     return pa.table(
         {
             customer: customers,
@@ -128,17 +155,48 @@ def terms(draw: st.DrawFn, kinds: list[str], other: str) -> Term:
 
 
 @st.composite
-def outcomes(draw: st.DrawFn, kinds: list[str]) -> OutcomeSpec:
+def outcomes(draw: st.DrawFn, kinds: list[str], other: str) -> OutcomeSpec:
     what = st.sampled_from([kinds[0], kinds[0], *kinds, "*", "?*", "l*"])
     common = {
         "horizon": draw(st.sampled_from(["1s", "1d", "7d"])),
         "gap": draw(st.sampled_from(["0d", "1s", "1d"])),
     }
+    if draw(st.integers(0, 3)) == 0:
+        common["treated"] = draw(treatments(kinds))
+    form = draw(st.sampled_from(["event", "event", "silence", "growth", "cross_sell", "labels"]))
+    if form == "labels":
+        unknown = draw(st.sampled_from(["leave_out", "keep"]))
+        labels = {"as_of_col": "when", "y_col": "renewed", "unknown": unknown}
+        return OutcomeSpec(task="churn", labels=labels, **common)
+    if form == "growth":
+        growth = {
+            "property": draw(st.sampled_from([None, "value", other])),
+            "factor": draw(st.sampled_from([1, 1.2, 2])),
+            "least": draw(st.sampled_from([0, 0, 1, 0.125])),
+        }
+        return OutcomeSpec(task="upsell", event=draw(what), growth=growth, **common)
+    if form == "silence":
+        within = draw(st.sampled_from(["1s", "1d", "30d"]))
+        return OutcomeSpec(task="churn", silence_of=draw(what), active_within=within, **common)
+    if draw(st.integers(0, 2)) == 0:
+        del common["horizon"]
+        after = draw(st.sampled_from(["1s", "1d", "7d", "8d", "30d"]))
+        common["within"] = str(AsOfAnchor(Duration(after), draw(st.sampled_from(kinds))))
+    if form == "cross_sell":
+        patterns = st.sampled_from([*kinds, *kinds, "l*"])
+        families = draw(st.lists(patterns, min_size=1, max_size=3, unique=True))
+        return OutcomeSpec(task="cross_sell", families=families, **common)
+    task = draw(st.sampled_from(["conversion", "upsell", "churn"]))
+    return OutcomeSpec(task=task, event=draw(what), repeatable=draw(st.booleans()), **common)
+
+
+@st.composite
+def treatments(draw: st.DrawFn, kinds: list[str]) -> dict[str, object]:
+    how = draw(st.sampled_from(["exclude", "weight", "keep"]))
+    weight = {"weight": 0.25} if how == "weight" else {}
     if draw(st.booleans()):
-        task = draw(st.sampled_from(["conversion", "upsell", "churn"]))
-        return OutcomeSpec(task=task, event=draw(what), repeatable=draw(st.booleans()), **common)
-    within = draw(st.sampled_from(["1s", "1d", "30d"]))
-    return OutcomeSpec(task="churn", silence_of=draw(what), active_within=within, **common)
+        return {"events": draw(st.sampled_from([*kinds, "*"])), "how": how, **weight}
+    return {"customer_col": "whom", "to_col": "until", "how": how, **weight}
 
 
 @st.composite
@@ -197,17 +255,38 @@ def questions(draw: st.DrawFn, *, with_outcome: bool, dated: bool = False) -> Qu
     )
     dates = parse_as_of([moment(m) for m in moments])
     as_of = st.sampled_from([dates, dates, dates, anchor] + [None] * (not with_outcome))
-    outcome = draw(outcomes(kinds)) if with_outcome else None
+    outcome = draw(outcomes(kinds, other)) if with_outcome else None
+    # Rows and treatments that are given lie near the moments too; few rows are there twice.
+    near = st.builds(int.__add__, st.sampled_from(moments), st.sampled_from([-DAY, -1, 0, 1, DAY]))
+    anybody = st.sampled_from([*customers, newcomer])
+    row = st.builds(GivenRow, rarely(anybody), rarely(near), rarely(st.integers(0, 1)))
+    given = {(g.customer, g.at): g for g in draw(st.lists(row, min_size=1, max_size=8))}.values()
+    given = [*given, *list(given)[: draw(st.integers(0, 12)) // 12]]
+    lengths = st.none() | st.sampled_from([0, 1, DAY, 2 * DAY])
+    span = st.builds(
+        lambda who, at, n: Span(who, at, None if n is None else at + n), anybody, near, lengths
+    )
+    spans = None
+    if outcome is not None and outcome.treated is not None and not outcome.treated.events:
+        spans = tuple(draw(st.lists(span, max_size=5)))
+    asked = dates if dated else draw(as_of)
+    by_row = outcome is not None and outcome.labels is not None
+    if by_row or (not dated and draw(st.integers(0, 5)) == 0):
+        held = rows_to_arrow(tuple(given), tuple(log), "who")
+        unknown = outcome.labels.unknown if by_row else draw(st.sampled_from(["leave_out", "keep"]))
+        asked = AsOfTable(held, "who", "when", "renewed" if by_row else None, unknown)
     return Question(
         log=tuple(log),
         spec=CountSpec(terms=tuple(draw(st.lists(terms(kinds, other), min_size=1, max_size=6)))),
-        as_of=dates if dated else draw(as_of),
+        as_of=asked,
         outcome=outcome,
         names=names,
         arrival=draw(st.booleans()),
         observed_until=draw(st.sampled_from([None, None, base + 8 * DAY, base + 50 * DAY])),
         unit=draw(st.sampled_from(["us", "ns"])),
         zone=draw(st.sampled_from(ZONES)),
+        given=tuple(given),
+        spans=spans,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from typing import Any
 
 from ces_ml.spec import AsOfAnchor, AsOfTable, CountSpec, OutcomeSpec, Term
 from ces_ml.spec.as_of import AsOf, to_us
@@ -282,13 +283,7 @@ def judge(
         raise Refused("no outcome is known yet")
     stay = [k for k, v in enumerate(verdicts) if not isinstance(v, str)]
     if treating is not None:
-        for name, side in (("treated", True), ("untreated", False)):
-            rows = [k for k in stay if treated[k] == side]
-            report[name] = len(rows)
-            report[f"{name}_good"] = sum(verdicts[k][0] for k in rows)
-        if treating.how == "exclude":
-            report["left_out_treated"] = report["treated"]
-            stay = [k for k in stay if not treated[k]]
+        stay = compare_treated(stay, treated, verdicts, treating.how, report)
     if log.arrival and "already_happened" in reasons(outcome):
         report["happened_unseen"] = sum(verdicts[k][1] for k in stay)
     if not stay:
@@ -297,6 +292,19 @@ def judge(
     if treating is not None and treating.how == "weight":
         weight = [treating.weight if treated[k] else 1.0 for k in stay]
     return [candidates[k] for k in stay], [verdicts[k][0] for k in stay], weight
+
+
+def compare_treated(
+    stay: list[int], treated: list[bool], verdicts: list[Any], how: str, report: dict[str, int]
+) -> list[int]:
+    for name, side in (("treated", True), ("untreated", False)):
+        rows = [k for k in stay if treated[k] == side]
+        report[name] = len(rows)
+        report[f"{name}_good"] = sum(verdicts[k][0] for k in rows)
+    if how != "exclude":
+        return stay
+    report["left_out_treated"] = report["treated"]
+    return [k for k in stay if not treated[k]]
 
 
 def reasons(outcome: OutcomeSpec) -> list[str]:
@@ -358,23 +366,35 @@ def verdict(
             return "not_active"
         return int(grew(outcome, [e for e in mine if since <= e.at < T], later)), False
     if outcome.families:
-        if all(any(e.kind in f for e in known) for f in families):
-            return "all_used"
-        new = [f for f in families if not any(e.kind in f and e.at < T for e in mine)]
-        first = [min([e.at for e in mine if e.kind in f], default=stop) for f in new]
-        if any(at < start for at in first):
-            return "happened_in_gap"
-        return int(any(at < stop for at in first)), False
-    cancelled = outcome.task == "churn"
+        return sold_across(families, mine, known, T, start, stop)
+    return once_or_again(outcome, mine, known, T, start, stop)
+
+
+def sold_across(
+    families: list[set[str]], mine: list[Event], known: list[Event], T: int, start: int, stop: int
+) -> str | tuple[int, bool]:
+    if all(any(e.kind in f for e in known) for f in families):
+        return "all_used"
+    new = [f for f in families if not any(e.kind in f and e.at < T for e in mine)]
+    first = [min([e.at for e in mine if e.kind in f], default=stop) for f in new]
+    if any(at < start for at in first):
+        return "happened_in_gap"
+    return int(any(at < stop for at in first)), False
+
+
+def once_or_again(
+    outcome: OutcomeSpec, mine: list[Event], known: list[Event], T: int, start: int, stop: int
+) -> str | tuple[int, bool]:
+    happens, cancelled = any(start <= e.at < stop for e in mine), outcome.task == "churn"
     if outcome.repeatable:
-        return int(bool(later) != cancelled), False
+        return int(happens != cancelled), False
     if known:
         return "already_happened"
     if any(e.at < T for e in mine):
         return 0, True
     if any(e.at < start for e in mine):
         return "happened_in_gap"
-    return int(bool(later) != cancelled), False
+    return int(happens != cancelled), False
 
 
 def grew(outcome: OutcomeSpec, before: Sequence[Event], later: Sequence[Event]) -> bool:

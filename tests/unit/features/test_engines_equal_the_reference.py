@@ -17,7 +17,7 @@ from ces_ml.features import open_engine
 from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountTable
 
-from .logs import Question, questions, to_arrow
+from .logs import Question, questions, spans_to_arrow, to_arrow
 from .reference import Refused, answer
 
 SETTINGS = settings(
@@ -33,7 +33,8 @@ def ask(question: Question, engine: str) -> CountTable:
         with open_engine(
             to_arrow(question), question.schema, engine=engine, **question.options
         ) as opened:
-            return opened.table(question.spec, question.as_of, question.outcome)
+            spans = spans_to_arrow(question)
+            return opened.table(question.spec, question.as_of, question.outcome, treated=spans)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -50,6 +51,15 @@ def test_an_engine_judges_outcomes_as_the_reference_does(engine: str, question: 
     compare(question, engine)
 
 
+def form(question: Question) -> str:
+    outcome = question.outcome
+    if outcome is None:
+        return "no outcome"
+    parts = ("labels", "growth", "families", "silence_of", "within")
+    named = [p for p in parts if getattr(outcome, p)]
+    return " ".join(named or [outcome.task, "again" if outcome.repeatable else "once"])
+
+
 def compare(question: Question, engine: str) -> None:
     try:
         expected = answer(
@@ -59,6 +69,8 @@ def compare(question: Question, engine: str) -> None:
             question.outcome,
             arrival=question.arrival,
             observed_until=question.observed_until,
+            given=question.given,
+            spans=question.spans,
         )
     except Refused as refusal:
         event(f"refused: {refusal}")
@@ -66,11 +78,15 @@ def compare(question: Question, engine: str) -> None:
             ask(question, engine)
         return
     event("answered")
+    if question.outcome is not None:
+        event(f"answered: {form(question)}, both outcomes: {len(set(expected.y or ())) == 2}")
     table = ask(question, engine)
     moments = table.as_of.dt.as_unit("us").astype("int64").tolist()
     assert list(zip(map(str, table.customer), moments, strict=True)) == expected.keys
     assert dict(table.report) == expected.report
     assert (None if table.y is None else table.y.tolist()) == expected.y
+    weight = table.sample_weight
+    assert (None if weight is None else weight.tolist()) == expected.weight
     X, right = table.X.toarray(), np.array(expected.X).reshape(len(expected.X), -1)
     assert X.shape == right.shape
     for t, term in enumerate(question.spec.terms):
