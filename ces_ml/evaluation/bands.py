@@ -26,6 +26,7 @@ def choose_bands(
     names: Sequence[str] = BAND_NAMES,
     *,
     least_share: float = 0.1,
+    sample_weight: NDArray[np.float64] | None = None,
 ) -> tuple[Band, ...]:
     """Choose thresholds of the score so that the outcome rate differs most between bands.
 
@@ -46,6 +47,8 @@ def choose_bands(
         From the lowest band up; two to five.
     least_share : float, default=0.1
         Smallest share of the rows in a band; at most one over the number of bands.
+    sample_weight : ndarray of shape (n_rows,), optional
+        How much every row counts in outcome rates. Shares and `rows` are of rows, however heavy.
 
     Returns
     -------
@@ -70,18 +73,20 @@ def choose_bands(
     """
     score, y = np.asarray(score, dtype=np.float64), np.asarray(y, dtype=np.float64)
     _check(score, y, names, least_share)
-    cuts = _best_cuts(score, y, len(names), least_share)
+    weight = np.ones(score.size) if sample_weight is None else np.asarray(sample_weight, float)
+    cuts = _best_cuts(score, y, weight, len(names), least_share)
     if cuts is None:
         cuts = _equal_cuts(score, len(names))
     starts = np.array([0.0, *cuts])
     place = np.searchsorted(starts, score, side="right") - 1
     rows = np.bincount(place, minlength=len(names))
-    good = np.bincount(place, weights=y, minlength=len(names))
+    good = np.bincount(place, weights=weight * y, minlength=len(names))
+    held = np.bincount(place, weights=weight, minlength=len(names))
     return tuple(
         Band(
             name=name,
             from_score=float(starts[k]),
-            rate=float(good[k] / rows[k]) if rows[k] else None,
+            rate=float(good[k] / held[k]) if rows[k] else None,
             rows=int(rows[k]),
         )
         for k, name in enumerate(names)
@@ -89,7 +94,11 @@ def choose_bands(
 
 
 def _best_cuts(
-    score: NDArray[np.float64], y: NDArray[np.float64], n_bands: int, least_share: float
+    score: NDArray[np.float64],
+    y: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    n_bands: int,
+    least_share: float,
 ) -> tuple[float, ...] | None:
     """Return the cuts with the largest likelihood among the allowed ones, if there are any."""
     if score.size == 0:
@@ -97,7 +106,9 @@ def _best_cuts(
     grid = _candidates(score)
     order = np.sort(score)
     below = np.searchsorted(order, grid, side="left")
-    good = np.concatenate([[0.0], np.cumsum(y[np.argsort(score, kind="stable")])])
+    place = np.argsort(score, kind="stable")
+    held = np.concatenate([[0.0], np.cumsum(weight[place])])
+    good = np.concatenate([[0.0], np.cumsum((weight * y)[place])])
     # Places among the sorted rows: the first row, every candidate, one past the last row.
     edges = np.concatenate([[0], below, [score.size]])
     choices = np.array(list(combinations(range(1, len(grid) + 1), n_bands - 1)), dtype=np.int64)
@@ -105,10 +116,11 @@ def _best_cuts(
         return None
     first, last = np.zeros((len(choices), 1), int), np.full((len(choices), 1), len(grid) + 1)
     at = edges[np.hstack([first, choices, last])]
-    n, k = np.diff(at, axis=1), np.diff(good[at], axis=1)
+    rows = np.diff(at, axis=1)
+    n, k = np.diff(held[at], axis=1), np.diff(good[at], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         rate = k / n
-    allowed = (n >= least_share * score.size - 1e-9).all(axis=1) & (n > 0).all(axis=1)
+    allowed = (rows >= least_share * score.size - 1e-9).all(axis=1) & (rows > 0).all(axis=1)
     allowed &= (np.diff(rate, axis=1) > 0).all(axis=1)
     if not allowed.any():
         return None

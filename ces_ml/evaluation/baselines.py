@@ -98,7 +98,10 @@ def baseline_scores(
 
 
 def calibrated(
-    train_score: NDArray[np.float64], y_train: NDArray[Any], test_score: NDArray[np.float64]
+    train_score: NDArray[np.float64],
+    y_train: NDArray[Any],
+    test_score: NDArray[np.float64],
+    sample_weight: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return probabilities for `test_score`, by logistic regression on the score alone.
 
@@ -113,6 +116,8 @@ def calibrated(
     y_train : ndarray of shape (n_train,)
         Their outcomes; both 0 and 1 must occur.
     test_score : ndarray of shape (n_test,)
+    sample_weight : ndarray of shape (n_train,), optional
+        How much every row to learn from counts.
 
     Returns
     -------
@@ -140,9 +145,9 @@ def calibrated(
         )
     centre, spread = float(np.mean(train_score)), float(np.std(train_score))
     if spread <= 1e-12 * max(1.0, abs(centre)):
-        return np.full(np.shape(test_score), good / y.size)
+        return np.full(np.shape(test_score), np.average(y == 1, weights=sample_weight))
     model = LogisticRegression(C=_C, tol=1e-8, max_iter=1000)
-    model.fit(((train_score - centre) / spread)[:, None], y)
+    model.fit(((train_score - centre) / spread)[:, None], y, sample_weight=sample_weight)
     probability = model.predict_proba(((test_score - centre) / spread)[:, None])[:, 1]
     return np.asarray(probability, dtype=np.float64)
 

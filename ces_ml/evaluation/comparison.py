@@ -15,7 +15,11 @@ __all__ = ["comparison"]
 Scored = tuple[NDArray[np.float64], NDArray[np.float64] | None]
 
 
-def comparison(y: NDArray[Any], scored: Mapping[str, Scored]) -> list[dict[str, Any]]:
+def comparison(
+    y: NDArray[Any],
+    scored: Mapping[str, Scored],
+    sample_weight: NDArray[np.float64] | None = None,
+) -> list[dict[str, Any]]:
     """Return one row of metrics for every score, in the order given.
 
     Parameters
@@ -24,6 +28,8 @@ def comparison(y: NDArray[Any], scored: Mapping[str, Scored]) -> list[dict[str, 
         Outcomes of the held-out rows.
     scored : mapping of str to (score, probability)
         Two arrays of shape (n_rows,) a name; the probability may be None.
+    sample_weight : ndarray of shape (n_rows,), optional
+        How much every row counts.
 
     Returns
     -------
@@ -45,6 +51,6 @@ def comparison(y: NDArray[Any], scored: Mapping[str, Scored]) -> list[dict[str, 
     coin 0.5
     """
     return [
-        {"name": name, **evaluate_scores(y, score, probability)}
+        {"name": name, **evaluate_scores(y, score, probability, sample_weight)}
         for name, (score, probability) in scored.items()
     ]

@@ -23,13 +23,18 @@ __all__ = [
 ]
 
 
+#: How much every row counts; None where all count alike.
+Weights = NDArray[np.float64] | None
+
+
 class Metric(NamedTuple):
     """A number that says how good a score is.
 
     Parameters
     ----------
     function : callable
-        Takes outcomes and scores (or probabilities), both of shape (n_rows,); returns a float.
+        Takes outcomes, scores (or probabilities) and sample weights or None, all of shape
+        (n_rows,); returns a float.
     greater_is_better : bool
         Whether a larger value means a better score.
     meaning : str
@@ -38,13 +43,13 @@ class Metric(NamedTuple):
         What it is computed from.
     """
 
-    function: Callable[[Any, Any], float]
+    function: Callable[..., float]
     greater_is_better: bool
     meaning: str
     of: Literal["score", "probability"] = "score"
 
 
-def roc_auc(y: NDArray[Any], score: NDArray[np.float64]) -> float:
+def roc_auc(y: NDArray[Any], score: NDArray[np.float64], sample_weight: Weights = None) -> float:
     """Return the chance that a good outcome scores above a bad one; ties count one half.
 
     From 0 to 1; 0.5 is a coin. It misleads when the good outcome is rare and only the top of the
@@ -55,10 +60,12 @@ def roc_auc(y: NDArray[Any], score: NDArray[np.float64]) -> float:
     >>> roc_auc(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0]))
     0.75
     """
-    return float(sklearn_metrics.roc_auc_score(y, score))
+    return float(sklearn_metrics.roc_auc_score(y, score, sample_weight=sample_weight))
 
 
-def average_precision(y: NDArray[Any], score: NDArray[np.float64]) -> float:
+def average_precision(
+    y: NDArray[Any], score: NDArray[np.float64], sample_weight: Weights = None
+) -> float:
     """Return the mean precision over the good outcomes, from the top of the list down.
 
     From 0 to 1; a coin gives the outcome rate, so it can't be compared between data sets with
@@ -69,13 +76,15 @@ def average_precision(y: NDArray[Any], score: NDArray[np.float64]) -> float:
     >>> round(average_precision(np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 3.0, 4.0])), 4)
     0.8333
     """
-    return float(sklearn_metrics.average_precision_score(y, score))
+    found = sklearn_metrics.average_precision_score(y, score, sample_weight=sample_weight)
+    return float(found)
 
 
-def lift_at_10(y: NDArray[Any], score: NDArray[np.float64]) -> float:
+def lift_at_10(y: NDArray[Any], score: NDArray[np.float64], sample_weight: Weights = None) -> float:
     """Return the outcome rate among the top 10 % by score, over the rate of all.
 
-    The top holds a tenth of the rows, rounded up. Where a tie straddles its edge the value is the
+    The top holds a tenth of the rows, rounded up (a tenth of the weight, where rows are weighted).
+    Where a tie straddles its edge the value is the
     mean over all ways to break the tie. From 0 to 10 (less where more than a tenth of the rows
     have the good outcome); a coin gives 1. It misleads on few rows: with 200 rows the top is 20.
 
@@ -87,6 +96,8 @@ def lift_at_10(y: NDArray[Any], score: NDArray[np.float64]) -> float:
     1.0
     """
     y, score = np.asarray(y, dtype=np.float64), np.asarray(score, dtype=np.float64)
+    if sample_weight is not None:
+        return _weighted_lift(y, score, np.asarray(sample_weight, dtype=np.float64))
     top = -(-y.size // 10)
     edge = np.partition(score, y.size - top)[y.size - top]
     above, tied = score > edge, score == edge
@@ -94,7 +105,20 @@ def lift_at_10(y: NDArray[Any], score: NDArray[np.float64]) -> float:
     return float(good / top / y.mean())
 
 
-def log_loss(y: NDArray[Any], probability: NDArray[np.float64]) -> float:
+def _weighted_lift(
+    y: NDArray[np.float64], score: NDArray[np.float64], weight: NDArray[np.float64]
+) -> float:
+    _, place = np.unique(-score, return_inverse=True)
+    held, good = np.bincount(place, weight), np.bincount(place, weight * y)
+    top, above = weight.sum() / 10, np.cumsum(held) - held
+    # Rows of equal scores enter together, as far as there is room.
+    part = np.clip((top - above) / np.where(held > 0, held, 1.0), 0.0, 1.0)
+    return float((part * good).sum() / top / (good.sum() / weight.sum()))
+
+
+def log_loss(
+    y: NDArray[Any], probability: NDArray[np.float64], sample_weight: Weights = None
+) -> float:
     """Return the mean of −log(probability given to what happened).
 
     From 0 up, lower is better; the outcome rate given to everyone scores its entropy (0.69 at a
@@ -105,10 +129,13 @@ def log_loss(y: NDArray[Any], probability: NDArray[np.float64]) -> float:
     >>> round(log_loss(np.array([0, 1]), np.array([0.5, 0.5])), 4)
     0.6931
     """
-    return float(sklearn_metrics.log_loss(y, probability, labels=[0, 1]))
+    found = sklearn_metrics.log_loss(y, probability, sample_weight=sample_weight, labels=[0, 1])
+    return float(found)
 
 
-def brier(y: NDArray[Any], probability: NDArray[np.float64]) -> float:
+def brier(
+    y: NDArray[Any], probability: NDArray[np.float64], sample_weight: Weights = None
+) -> float:
     """Return the mean squared difference between probability and outcome.
 
     From 0 to 1, lower is better; a rate r given to everyone scores r·(1 − r). With a rare outcome
@@ -119,7 +146,7 @@ def brier(y: NDArray[Any], probability: NDArray[np.float64]) -> float:
     >>> brier(np.array([0, 1]), np.array([0.5, 0.5]))
     0.25
     """
-    return float(sklearn_metrics.brier_score_loss(y, probability))
+    return float(sklearn_metrics.brier_score_loss(y, probability, sample_weight=sample_weight))
 
 
 #: Every metric, in the order of tables.
@@ -136,6 +163,7 @@ def evaluate_scores(
     y: NDArray[Any],
     score: NDArray[np.float64],
     probability: NDArray[np.float64] | None = None,
+    sample_weight: Weights = None,
 ) -> dict[str, float]:
     """Return every metric that the score, and the probability where it is known, allow.
 
@@ -147,6 +175,8 @@ def evaluate_scores(
         Scores, raw or from 0 to 100: only their order counts.
     probability : ndarray of shape (n_rows,), optional
         Probabilities of the good outcome. Without them there is no log loss and no Brier score.
+    sample_weight : ndarray of shape (n_rows,), optional
+        How much every row counts, above 0; all alike when not given.
 
     Returns
     -------
@@ -158,7 +188,8 @@ def evaluate_scores(
     EventLogError
         If only one outcome occurs.
     SpecError
-        If shapes differ, a score is not finite, or a probability is outside 0 to 1.
+        If shapes differ, a score is not finite, a probability is outside 0 to 1, or a weight is not
+        above 0.
 
     Examples
     --------
@@ -180,8 +211,18 @@ def evaluate_scores(
                 allowed="0 to 1",
                 hint="calibrate the score first, with `calibrated`",
             )
+    if sample_weight is not None:
+        sample_weight = np.asarray(sample_weight, dtype=np.float64)
+        _check("sample weight", y, sample_weight)
+        if not (sample_weight > 0).all():
+            raise SpecError(
+                "a sample weight is not above 0",
+                got=f"{int((sample_weight <= 0).sum())} of {y.size}",
+                allowed="weights above 0",
+                hint="leave these rows out",
+            )
     return {
-        name: metric.function(y, given[metric.of])
+        name: metric.function(y, given[metric.of], sample_weight)
         for name, metric in METRICS.items()
         if metric.of in given
     }
