@@ -261,9 +261,12 @@ def judge(
 ) -> tuple[list[tuple[object, int]], list[int], list[float] | None]:
     """Leave out who can't be judged, with the reason, and say how it went for the others."""
     kinds = {e.kind for e in log.events}
-    families = [resolve([f], kinds) for f in outcome.families]
-    if len([k for f in families for k in f]) > len({k for f in families for k in f}):
-        raise Refused("an event type belongs to two families")
+    families: list[set[str]] = []
+    for pattern in outcome.families:
+        family = resolve([pattern], kinds)
+        if any(family & other for other in families):
+            raise Refused("an event type belongs to two families")
+        families.append(family)
     if not outcome.labels and not families:
         families = [resolve(outcome.silence_of or outcome.event, kinds)]
     if outcome.anchor is not None and outcome.anchor.event not in kinds:
