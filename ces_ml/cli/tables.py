@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ces_ml.linear import RulePrice, prices_table
-from ces_ml.report import visible
+from ces_ml.report import sample_in_words, visible
 from ces_ml.training import TrainingResult, penalty_in_words
 from ces_ml.weights import WeightSet
 
@@ -31,17 +31,6 @@ SHOWN_METRICS = {
 }
 #: Rules whose prices are shown.
 MOST_PRICES = 12
-_REASONS = {
-    "null_customer": "rows without a customer, dropped",
-    "null_event_type": "rows without an event type, dropped",
-    "null_timestamp": "rows without a timestamp, dropped",
-    "left_out_censored": "rows left out: the horizon ends after the log",
-    "left_out_not_active": "rows left out: not active at as_of",
-    "left_out_already_happened": "rows left out: the outcome had happened already",
-    "left_out_happened_in_gap": "rows left out: the outcome happened in the gap",
-    "event_types_not_counted": "event types not counted",
-    "events_not_counted": "events of these types",
-}
 
 
 def plain(text: str, limit: int = 48) -> Text:
@@ -61,9 +50,7 @@ def print_result(console: Console, result: TrainingResult) -> None:
     console.print(_bands(weight_set))
     sample = result.sample
     console.print(f"[dim]sample: {sample['rows']:,} rows; {result.split.description}[/dim]")
-    for reason, words in _REASONS.items():
-        if sample.get(reason):
-            console.print(f"[dim]  {sample[reason]:,} {words}[/dim]")
+    print_report(console, sample)
     if result.profile.naive:
         console.print("[dim]times without a zone were taken as UTC[/dim]")
     console.print(Text(f"penalty: {penalty_in_words(result)}", style="dim"))
@@ -180,9 +167,12 @@ def _metrics(rows: list[dict[str, Any]]) -> Table:
 
 def _bands(weight_set: WeightSet) -> Table:
     outcome = weight_set.outcome.task if weight_set.outcome else "outcome"
-    good = {"churn": "retained", "conversion": "converted", "upsell": "upgraded"}.get(
-        outcome, "y=1"
-    )
+    good = {
+        "churn": "retained",
+        "conversion": "converted",
+        "upsell": "upgraded",
+        "cross_sell": "cross-sold",
+    }.get(outcome, "y=1")
     table = Table(title="bands of the score, on held-out rows", title_justify="left")
     for column in ("band", "score from", "rows", good):
         table.add_column(column, justify="left" if column == "band" else "right")
@@ -193,7 +183,6 @@ def _bands(weight_set: WeightSet) -> Table:
 
 
 def print_report(console: Console, report: Mapping[str, int]) -> None:
-    """Print what a scoring job dropped or did not count."""
-    for reason, words in _REASONS.items():
-        if report.get(reason):
-            console.print(f"[dim]  {report[reason]:,} {words}[/dim]")
+    """Print what was dropped, left out or not counted, and how treated rows compare."""
+    for line in sample_in_words(report):
+        console.print(f"[dim]  {line}[/dim]")

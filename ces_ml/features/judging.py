@@ -182,11 +182,12 @@ def _report(
     report |= left_out
     if left_out.get("left_out_censored") == total:
         latest = moment_of(log.end_us - outcome.reach).isoformat()
+        what = "horizon" if outcome.within is None else "outcome window"
         raise EventLogError(
-            "no outcome is known yet: every outcome window ends after the log does",
+            f"no outcome is known yet: every {what} ends after the log does",
             got=f"{total:,} rows; the log ends at {moment_of(log.end_us).isoformat()}",
             allowed=f"as_of up to {latest} ({outcome.window_text})",
-            hint="choose an earlier as_of or a shorter outcome window",
+            hint=f"choose an earlier as_of or a shorter {what}",
         )
     if log.arrival and "already_happened" in reasons:
         report["happened_unseen"] = rows(why=stay, unseen=1)

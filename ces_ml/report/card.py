@@ -54,13 +54,25 @@ def _outcome(weight_set: WeightSet) -> str:
     outcome = weight_set.outcome
     if outcome is None:
         return ""
-    what = outcome.event or outcome.silence_of
-    kind = "event" if outcome.event else "silence of"
-    names = ", ".join(map(markdown_text, what))
-    return (
-        f"Learned from **{outcome.task}** ({kind}: {names}), "
-        f"horizon {outcome.horizon}, gap {outcome.gap}."
+    named = (
+        ("labels of a table", () if outcome.labels is None else (outcome.labels.y_col,)),
+        ("first use of a family", outcome.families),
+        ("growth of", () if outcome.growth is None else outcome.event),
+        ("event", outcome.event),
+        ("silence of", outcome.silence_of),
     )
+    kind, what = next((kind, what) for kind, what in named if what)
+    names = ", ".join(map(markdown_text, what))
+    window = markdown_text(outcome.window_text)
+    text = f"Learned from **{markdown_text(outcome.task)}** ({kind}: {names}), {window}."
+    if outcome.treated is not None:
+        weighed = {
+            "exclude": "are left out",
+            "weight": f"weigh {outcome.treated.weight or 1:g}",
+            "keep": "are kept",
+        }
+        text += f" Treated rows {weighed[outcome.treated.how]}."
+    return text
 
 
 def _weights(weight_set: WeightSet) -> str:

@@ -240,8 +240,8 @@ class TrainingConfig(SpecModel):
         What the score is for; also the name of the registered model.
     events : EventsConfig
     outcome : OutcomeSpec
-    as_of : str, date or list
-        See `parse_as_of`.
+    as_of : str, date or list, optional
+        See `parse_as_of`. Required, but where the outcome's `labels` give the rows.
     counts : sequence of CountRule
     model : ModelConfig, optional
     split : SplitConfig, optional
@@ -269,7 +269,7 @@ class TrainingConfig(SpecModel):
     name: str
     events: EventsConfig = EventsConfig()
     outcome: OutcomeSpec
-    as_of: tuple[str, ...]
+    as_of: tuple[str, ...] = ()
     counts: tuple[CountRule, ...] = Field(min_length=1)
     model: ModelConfig = ModelConfig()
     split: SplitConfig = SplitConfig()
@@ -294,22 +294,38 @@ class TrainingConfig(SpecModel):
     @classmethod
     def _as_text(cls, value: Any) -> Any:
         items = value if isinstance(value, list | tuple) else [value]
+        if not items:
+            return ()
         texts = [v.isoformat() if isinstance(v, date) else v for v in items]
         parse_as_of(texts[0] if len(texts) == 1 else texts)
         return tuple(texts)
 
+    def model_post_init(self, context: object) -> None:
+        """Refuse rows that come from nowhere or from two places."""
+        labelled = self.outcome.labels is not None
+        if labelled == bool(self.as_of):
+            raise ConfigError(
+                "as_of and labels both give the rows" if labelled else "as_of is missing",
+                got="as_of, and outcome.labels" if labelled else "no value",
+                allowed="as_of, or outcome.labels, whose rows have their own moments",
+                hint="remove as_of" if labelled else "add as_of",
+            )
+
     @property
     def as_of_rule(self) -> Any:
-        """The `as_of` rule in the form that `parse_as_of` reads."""
+        """The `as_of` rule as `parse_as_of` reads it; None where labels give the rows."""
+        if not self.as_of:
+            return None
         return self.as_of[0] if len(self.as_of) == 1 else list(self.as_of)
 
     @property
     def digest(self) -> str:
         """sha256 of what decides the weight set.
 
-        Where the log and the store are does not, nor whether rules are priced.
+        Where files and the store are does not, nor whether rules are priced.
         """
         beside: Any = {"tracking": True, "events": {"path"}, "model": {"price_of_rules"}}
+        beside["outcome"] = {"labels": {"path"}, "treated": {"path"}}
         body = self.model_dump(mode="json", exclude=beside)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
@@ -360,11 +376,17 @@ class TrainingConfig(SpecModel):
                 hint="check the path",
             ) from error
         config = cls.from_yaml(text, source=show(str(path)))
-        if config.events.path is None:
-            return config
-        located = os.path.join(file.resolve().parent, config.events.path)
-        events = config.events.model_copy(update={"path": located})
-        return config.model_copy(update={"events": events})
+        folder = file.resolve().parent
+
+        def located(part: Any) -> Any:
+            if part is None or part.path is None:
+                return part
+            return part.model_copy(update={"path": os.path.join(folder, part.path)})
+
+        outcome = config.outcome.model_copy(
+            update={name: located(getattr(config.outcome, name)) for name in ("labels", "treated")}
+        )
+        return config.model_copy(update={"events": located(config.events), "outcome": outcome})
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -52,27 +52,34 @@ def evaluated(
     """Return the finished weight set, and its metrics beside those of points and baselines.
 
     Scale and calibration of the baselines come from the training rows, bands and metrics from
-    the held-out rows.
+    the held-out rows. Sample weights count in metrics, calibration and the rates of bands; the
+    scale says where a customer stands among all, so there every row counts alike.
     """
     train_rows, test_rows = table.take(split.train), table.take(split.test)
     bare = _bare(config, table, fitted.model)
     raw_train, raw = raw_scores(bare, train_rows.X), raw_scores(bare, test_rows.X)
     scaled = bare.model_copy(update={"scale": Scale.fit(raw_train, config.score.scale)})
     banded = scaled.model_copy(
-        update={"bands": choose_bands(scores(scaled, raw), test_rows.outcomes)}
+        update={
+            "bands": choose_bands(
+                scores(scaled, raw), test_rows.outcomes, sample_weight=test_rows.sample_weight
+            )
+        }
     )
     # Compared in two steps, so that a weight set that is called like a baseline stays the first.
-    rows = comparison(test_rows.outcomes, {config.name: (raw, probabilities(bare, raw))})
+    y, weight = test_rows.outcomes, test_rows.sample_weight
+    rows = comparison(y, {config.name: (raw, probabilities(bare, raw))}, weight)
     others: _Scored = {}
     if fitted.points is not None:
         card = _weighed_by(bare, fitted.points)
         points_raw = raw_scores(card, test_rows.X)
         others[POINTS] = (points_raw, probabilities(card, points_raw))
     others |= _baselines(config, train_rows, test_rows, _stated_signs(fitted.model))
-    rows += comparison(test_rows.outcomes, others)
+    rows += comparison(y, others, weight)
     points = None
     if fitted.points is not None:
-        loss = log_loss(train_rows.outcomes, probabilities(bare, raw_train))
+        learned = probabilities(bare, raw_train)
+        loss = log_loss(train_rows.outcomes, learned, train_rows.sample_weight)
         points = _integer_points(fitted.points, loss, _tidied(rows[1]))
     finished = banded.model_copy(
         update={
@@ -97,7 +104,7 @@ def _bare(
         ),
         intercept=float(model.intercept_[0]),
         events=config.events.event_schema,
-        outcome=config.outcome,
+        outcome=config.outcome.portable,
         rules=config.model.rules,
         scale=Scale(method="probability"),
         bands=(Band(name="all", from_score=0),),
@@ -130,9 +137,9 @@ def _baselines(
     hand_set = config.model.hand_set or None
     before = baseline_scores(train_rows, signs=signs, hand_set=hand_set)
     after = baseline_scores(test_rows, signs=signs, hand_set=hand_set)
+    y, weight = train_rows.outcomes, train_rows.sample_weight
     return {
-        name: (score, calibrated(before[name], train_rows.outcomes, score))
-        for name, score in after.items()
+        name: (score, calibrated(before[name], y, score, weight)) for name, score in after.items()
     }
 
 

@@ -75,6 +75,9 @@ def fit(
 ) -> Fitted:
     """Fit the weights on the training rows; choose alpha and points, price rules as configured.
 
+    Sample weights enter every fit. The losses of held-out rows by which alpha is chosen and rules
+    are priced weigh all rows alike.
+
     Raises
     ------
     ConfigError
@@ -94,27 +97,30 @@ def fit(
     Z = table.design().astype(np.float32)
     y = np.asarray(table.outcomes)
     X, good = Z[split.train], y[split.train]
+    weight = None if table.sample_weight is None else table.sample_weight[split.train]
     wanted, strength = stages(config), config.model.alpha
     choice = path = None
     if isinstance(strength, AlphaByFolds):
         progress(_CHOOSING)
         bare = _model(config.model, 1.0)
-        choice = _choice(strength, bare, X, good, config, table, split)
+        choice = _choice(strength, bare, X, good, weight, config, table, split)
         with _told_once("along the regularisation path"):
             path = regularization_path(
-                bare, X, good, alphas=choice.alphas, feature_names=table.names
+                bare, X, good, weight, alphas=choice.alphas, feature_names=table.names
             )
         strength = choice.alpha
     progress(_FITTING)
-    model = _model(config.model, strength).fit(X, good, feature_names=table.names)
+    model = _model(config.model, strength).fit(X, good, weight, feature_names=table.names)
     prices, points = [], None
     if _PRICING in wanted:
         progress(_PRICING)
         with _told_once("without one of the rules"):
-            prices = price_of_rules(model, X, good, X_test=Z[split.test], y_test=y[split.test])
+            prices = price_of_rules(
+                model, X, good, weight, X_test=Z[split.test], y_test=y[split.test]
+            )
     if config.points is not None:
         progress(_POINTS)
-        points = _points(config.points, config.model.rules, model, X, good)
+        points = _points(config.points, config.model.rules, model, X, good, weight)
     return Fitted(model, choice, path, tuple(prices), points)
 
 
@@ -133,6 +139,7 @@ def _choice(
     model: ConstrainedLogisticRegression,
     X: Any,
     y: NDArray[Any],
+    weight: NDArray[np.float64] | None,
     config: TrainingConfig,
     table: CountTable,
     split: TimeSplit,
@@ -145,6 +152,7 @@ def _choice(
                 model,
                 X,
                 y,
+                weight,
                 groups=table.customer[split.train].to_numpy(),
                 times=None if split.test_from is None else moments,
                 reach=config.outcome.reach,
@@ -168,6 +176,7 @@ def _points(
     model: ConstrainedLogisticRegression,
     X: Any,
     y: NDArray[Any],
+    weight: NDArray[np.float64] | None,
 ) -> Points:
     """Choose points under the model's rules, for as many terms as are asked for."""
     low, high = asked.range
@@ -175,8 +184,8 @@ def _points(
         # To which terms points go is decided with weights; the points keep the others at zero.
         names, rules = model.constraints_.feature_names, (*rules, f"at most {asked.at_most} events")
         few = ConstrainedLogisticRegression(**{**model.get_params(), "constraints": rules})
-        model = few.fit(X, y, feature_names=names)
-    return to_points(model, X, y, low=low, high=high)
+        model = few.fit(X, y, weight, feature_names=names)
+    return to_points(model, X, y, weight, low=low, high=high)
 
 
 @contextmanager

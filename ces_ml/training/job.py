@@ -13,7 +13,7 @@ from ces_ml.errors import CesWarning, ConfigError, EventLogError
 from ces_ml.evaluation import TimeSplit, split_by_time
 from ces_ml.features import LogProfile, open_engine
 from ces_ml.linear import AlphaChoice, Path, Points, RulePrice, SolverResult
-from ces_ml.spec.as_of import parse_as_of
+from ces_ml.spec.as_of import AsOf, parse_as_of
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec, match_events
 from ces_ml.training import fitting
@@ -79,7 +79,12 @@ class TrainingResult:
 
 
 def train(
-    config: TrainingConfig, events: Any = None, *, progress: Progress = lambda stage: None
+    config: TrainingConfig,
+    events: Any = None,
+    *,
+    labels: Any = None,
+    treated: Any = None,
+    progress: Progress = lambda stage: None,
 ) -> TrainingResult:
     """Learn a weight set from an event log and evaluate it on later, held-out rows.
 
@@ -88,6 +93,8 @@ def train(
     config : TrainingConfig
     events : path, frame, table or relation, optional
         The log; ``config.events.path`` when not given.
+    labels, treated : path, frame or table, optional
+        The tables of the outcome's `labels` and `treated`; their paths when not given.
     progress : callable, optional
         Called with the name of each stage as it begins.
 
@@ -125,7 +132,7 @@ def train(
     ['demo_booked', 'login', 'support_ticket']
     """
     progress(_COUNTING)
-    table, profile = count_for_training(config, events)
+    table, profile = count_for_training(config, events, labels=labels, treated=treated)
     progress(_SPLITTING)
     split = split_by_time(
         table,
@@ -154,6 +161,19 @@ def train(
     )
 
 
+def _rows(config: TrainingConfig, labels: Any) -> AsOf | None:
+    if config.outcome.labels is not None:
+        return config.outcome.labels.table(labels)
+    if labels is not None:
+        raise ConfigError(
+            "labels are passed, but the outcome does not come from labels",
+            got="labels= with an outcome without `labels`",
+            allowed="`labels` in the outcome, and no as_of",
+            hint="write for example `outcome: {task: churn, horizon: 90d, labels: {}}`",
+        )
+    return parse_as_of(config.as_of_rule)
+
+
 def stages(config: TrainingConfig) -> tuple[str, ...]:
     """Return the stages that `train` reports under a configuration, in order."""
     return (_COUNTING, _SPLITTING, *fitting.stages(config), _EVALUATING)
@@ -168,8 +188,10 @@ def train_many(configs: Sequence[TrainingConfig], *, n_jobs: int = 1) -> list[Tr
     return results
 
 
-def count_for_training(config: TrainingConfig, events: Any = None) -> tuple[CountTable, LogProfile]:
-    """Count what the configuration asks for, with outcomes.
+def count_for_training(
+    config: TrainingConfig, events: Any = None, *, labels: Any = None, treated: Any = None
+) -> tuple[CountTable, LogProfile]:
+    """Count what the configuration asks for, with outcomes; the tables are those of `train`.
 
     Returns
     -------
@@ -201,7 +223,7 @@ def count_for_training(config: TrainingConfig, events: Any = None) -> tuple[Coun
         known = list(profile.event_types)
         own = match_events(config.outcome.kept_out, known)
         spec = CountSpec.from_rules(config.counts, known, exclude=own)
-        table = engine.table(spec, parse_as_of(config.as_of_rule), config.outcome)
+        table = engine.table(spec, _rows(config, labels), config.outcome, treated=treated)
     happened, rows = table.report.get("left_out_already_happened", 0), len(table)
     if happened > rows:
         warnings.warn(

@@ -147,9 +147,9 @@ def _params(result: TrainingResult) -> dict[str, str]:
     config, choice = result.config, result.alpha_choice
     return {
         "outcome": config.outcome.task,
-        "horizon": str(config.outcome.horizon),
+        "horizon": str(config.outcome.horizon or config.outcome.within),
         "gap": str(config.outcome.gap),
-        "as_of": ", ".join(config.as_of),
+        "as_of": ", ".join(config.as_of) or "rows of the labels",
         "windows": ", ".join(dict.fromkeys(str(t.window) for t in result.weight_set.terms)),
         "transforms": ", ".join(dict.fromkeys(t.transform for t in result.weight_set.terms)),
         "rules": "; ".join(config.model.rules),

@@ -155,7 +155,7 @@ def terms(draw: st.DrawFn, kinds: list[str], other: str) -> Term:
 
 
 @st.composite
-def outcomes(draw: st.DrawFn, kinds: list[str], other: str) -> OutcomeSpec:
+def outcomes(draw: st.DrawFn, kinds: list[str], columns: tuple[str, ...]) -> OutcomeSpec:
     what = st.sampled_from([kinds[0], kinds[0], *kinds, "*", "?*", "l*"])
     common = {
         "horizon": draw(st.sampled_from(["1s", "1d", "7d"])),
@@ -170,7 +170,7 @@ def outcomes(draw: st.DrawFn, kinds: list[str], other: str) -> OutcomeSpec:
         return OutcomeSpec(task="churn", labels=labels, **common)
     if form == "growth":
         growth = {
-            "property": draw(st.sampled_from([None, "value", other])),
+            "property": draw(st.sampled_from([None, *columns])),
             "factor": draw(st.sampled_from([1, 1.2, 2])),
             "least": draw(st.sampled_from([0, 0, 1, 0.125])),
         }
@@ -255,7 +255,7 @@ def questions(draw: st.DrawFn, *, with_outcome: bool, dated: bool = False) -> Qu
     )
     dates = parse_as_of([moment(m) for m in moments])
     as_of = st.sampled_from([dates, dates, dates, anchor] + [None] * (not with_outcome))
-    outcome = draw(outcomes(kinds, other)) if with_outcome else None
+    outcome = draw(outcomes(kinds, names[3:5])) if with_outcome else None
     # Rows and treatments that are given lie near the moments too; few rows are there twice.
     near = st.builds(int.__add__, st.sampled_from(moments), st.sampled_from([-DAY, -1, 0, 1, DAY]))
     anybody = st.sampled_from([*customers, newcomer])

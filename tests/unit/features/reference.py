@@ -261,12 +261,7 @@ def judge(
 ) -> tuple[list[tuple[object, int]], list[int], list[float] | None]:
     """Leave out who can't be judged, with the reason, and say how it went for the others."""
     kinds = {e.kind for e in log.events}
-    families: list[set[str]] = []
-    for pattern in outcome.families:
-        family = resolve([pattern], kinds)
-        if any(family & other for other in families):
-            raise Refused("an event type belongs to two families")
-        families.append(family)
+    families = separate(outcome.families, kinds)
     if not outcome.labels and not families:
         families = [resolve(outcome.silence_of or outcome.event, kinds)]
     if outcome.anchor is not None and outcome.anchor.event not in kinds:
@@ -308,6 +303,16 @@ def compare_treated(
         return stay
     report["left_out_treated"] = report["treated"]
     return [k for k in stay if not treated[k]]
+
+
+def separate(patterns: Sequence[str], kinds: set[str]) -> list[set[str]]:
+    families: list[set[str]] = []
+    for pattern in patterns:
+        family = resolve([pattern], kinds)
+        if any(family & other for other in families):
+            raise Refused("an event type belongs to two families")
+        families.append(family)
+    return families
 
 
 def reasons(outcome: OutcomeSpec) -> list[str]:
@@ -407,7 +412,9 @@ def grew(outcome: OutcomeSpec, before: Sequence[Event], later: Sequence[Event]) 
     def values(events: Sequence[Event]) -> list[Fraction]:
         if growth.property is None:
             return [Fraction(1)] * len(events)
-        return [Fraction(e.values[growth.property] or 0.0) for e in events]
+        # The log's value column has a name of its own.
+        held = [e.values.get(growth.property, e.values["value"]) for e in events]
+        return [Fraction(v or 0.0) for v in held]
 
     size = sum(map(abs, values(before) + values(later)), Fraction(0)) / 10**9
     base, new = max(sum(values(before)), Fraction(0)), sum(values(later))
