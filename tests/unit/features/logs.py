@@ -200,6 +200,34 @@ def treatments(draw: st.DrawFn, kinds: list[str]) -> dict[str, object]:
 
 
 @st.composite
+def lives(
+    draw: st.DrawFn,
+    outcome: OutcomeSpec,
+    customers: list[object],
+    kinds: list[str],
+    moments: list[int],
+    other: str,
+) -> list[Event]:
+    """Customers known long before, with events on the edges of the outcome's own windows."""
+    ends = [0, outcome.gap.us, outcome.reach, -outcome.reach, outcome.gap.us - outcome.reach]
+    times = st.builds(
+        lambda m, end, beside: m + end + beside,
+        st.sampled_from(moments),
+        st.sampled_from(ends),
+        st.sampled_from([-1, 0, 1]),
+    )
+    found = []
+    for customer in customers:
+        at, arrived = draw(st.lists(times, max_size=4)), min(moments) - 30 * DAY
+        found.append(Event(customer, kinds[-1], arrived, arrived, {"value": 0.0, other: 0.0}))
+        for t in at:
+            value = draw(st.sampled_from([1.0, 1.125, 2.0]))
+            kind = draw(st.sampled_from(kinds))
+            found.append(Event(customer, kind, t, t, {"value": value, other: value}))
+    return found
+
+
+@st.composite
 def questions(draw: st.DrawFn, *, with_outcome: bool, dated: bool = False) -> Question:
     """A log and a question about it; `dated` ones have dates as their as_of."""
     names = draw(st.sampled_from(NAMES))
@@ -246,16 +274,19 @@ def questions(draw: st.DrawFn, *, with_outcome: bool, dated: bool = False) -> Qu
         log.append(Event(newcomer, kinds[-1], at, at + draw(st.integers(-1, 1)), blank))
     # Mostly, the log begins before as_of and goes on until outcomes are known.
     early, late = base - 40 * DAY, base + 40 * DAY + draw(st.integers(-1, 1))
+    blank = {"value": None, other: None}
     for at, kind in ((early, kinds[-1]), (late, kinds[0])):
         if draw(st.integers(0, 9)):
-            log.append(Event(customers[0], kind, at, at, {"value": None, other: None}))
+            log.append(Event(customers[0], kind, at, at, blank))
+    outcome = draw(outcomes(kinds, names[3:5])) if with_outcome else None
+    if outcome is not None:
+        log += draw(lives(outcome, customers, kinds, moments, other))
     anchor = AsOfAnchor(
         Duration(draw(st.sampled_from(["0d", "1s", "1h", "7d"]))),
         draw(st.sampled_from([kinds[0], *kinds])),
     )
     dates = parse_as_of([moment(m) for m in moments])
     as_of = st.sampled_from([dates, dates, dates, anchor] + [None] * (not with_outcome))
-    outcome = draw(outcomes(kinds, names[3:5])) if with_outcome else None
     # Rows and treatments that are given lie near the moments too; few rows are there twice.
     near = st.builds(int.__add__, st.sampled_from(moments), st.sampled_from([-DAY, -1, 0, 1, DAY]))
     anybody = st.sampled_from([*customers, newcomer])
