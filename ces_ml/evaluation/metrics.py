@@ -84,9 +84,9 @@ def lift_at_10(y: NDArray[Any], score: NDArray[np.float64], sample_weight: Weigh
     """Return the outcome rate among the top 10 % by score, over the rate of all.
 
     The top holds a tenth of the rows, rounded up (a tenth of the weight, where rows are weighted).
-    Where a tie straddles its edge the value is the
-    mean over all ways to break the tie. From 0 to 10 (less where more than a tenth of the rows
-    have the good outcome); a coin gives 1. It misleads on few rows: with 200 rows the top is 20.
+    Where a tie straddles its edge the value is the mean over all ways to break the tie. From 0 to
+    10 (less where more than a tenth of the rows have the good outcome); a coin gives 1. It misleads
+    on few rows: with 200 rows the top is 20.
 
     Examples
     --------

@@ -262,8 +262,9 @@ def test_an_anchor_that_ends_a_window_must_have_arrived_before_as_of(engine: str
     events = [
         ("a", "trial", -5, 1.0, -1),
         ("b", "trial", -5, 1.0, 0),
+        ("c", "trial", 0, 1.0, -5),  # said to have arrived before it happened
         ("c", "paid", 20 * DAY),
     ]
-    table = count(known("ab") + events, engine, outcome=PAID, schema=ARRIVING)
+    table = count(known("abc") + events, engine, outcome=PAID, schema=ARRIVING)
     assert table.customer.tolist() == ["a"]
-    assert table.report["left_out_no_anchor"] == 1
+    assert table.report["left_out_no_anchor"] == 2

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ces_ml.spec import CountSpec, OutcomeSpec, Term
+from ces_ml.spec import CountSpec, Term
 from ces_ml.sql.counting import CountPlan, count_sql
-from ces_ml.sql.population import anchored_sql, dated_sql, first_known_sql, outcome_sql
+from ces_ml.sql.population import anchored_sql, anchors_sql, dated_sql, first_known_sql
 
 NAMES = st.text(min_size=1, max_size=20).map(lambda text: f"«{text}»")
 TERMS = (
@@ -67,8 +67,7 @@ def test_with_arrival_times_an_event_must_have_arrived() -> None:
 
 
 def test_every_fraction_is_a_double_and_never_a_decimal() -> None:
-    outcome = OutcomeSpec(task="churn", silence_of="*", horizon="7d", active_within="90d")
-    for text in (count_sql(PLAN), outcome_sql(outcome, arrival=True), anchored_sql(5, 6)):
+    for text in (count_sql(PLAN), anchored_sql(5, 6)):
         for number in re.findall(r"\d+\.\d+\S*", text):
             assert re.fullmatch(r"\d\.\d{17}E[+-]\d+\)?", number.rstrip(",")), number
 
@@ -91,14 +90,6 @@ def test_no_name_ever_gets_into_the_text(event: str, column: str, name: str) -> 
     assert text == count_sql(CountPlan.of(plain, "w"))
 
 
-@given(event=NAMES)
-def test_no_event_of_the_outcome_gets_into_the_text(event: str) -> None:
-    sold = OutcomeSpec(task="upsell", event=event, horizon="7d")
-    assert "«" not in outcome_sql(sold, arrival=False)
-    silent = OutcomeSpec(task="churn", silence_of=event, horizon="7d", active_within="9d")
-    assert "«" not in outcome_sql(silent, arrival=True)
-
-
 @pytest.mark.parametrize("arrival", [False, True])
 def test_the_texts_run_on_the_relations_that_they_name_and_no_others(arrival: bool) -> None:
     late = ", 0::BIGINT AS arrival_us" if arrival else ""
@@ -107,19 +98,17 @@ def test_the_texts_run_on_the_relations_that_they_name_and_no_others(arrival: bo
     for name, columns in {
         "ev": f"{event}, 1.5E0 AS p0, 1E0 AS p1{late}",
         "cu": "0::BIGINT AS r, 'a' AS customer_id, 9::BIGINT AS as_of_us",
-        "ca": "'a' AS customer_id, 9::BIGINT AS as_of_us",
         "vo": "'login' AS event_type, 0 AS code, 9::BIGINT AS window_us",
         "mo": "9::BIGINT AS as_of_us",
         "an": "'login' AS event_type",
-        "oe": "'login' AS event_type",
     }.items():
         con.execute(f"CREATE TABLE {name} AS SELECT {columns}")
     con.execute(f"CREATE TABLE fk AS {first_known_sql(arrival=arrival)}")
     assert con.sql(dated_sql()).fetchall() == [("a", 9)]
-    assert con.sql(anchored_sql(3, 8)).fetchall() == [("a", 8)]
+    con.execute(f"CREATE TABLE ar AS {anchors_sql('an', arrival=arrival)}")
+    assert con.sql(anchored_sql(3, 8)).fetchall() == [("a", 8, 1)]
     assert con.sql(anchored_sql(3, 7)).fetchall() == []
-    sold = OutcomeSpec(task="upsell", event="login", horizon="7d")
-    assert con.sql(outcome_sql(sold, arrival=arrival)).fetchall() == [("a", 9, 1, 0, 0, 0)]
+    assert con.sql(anchored_sql(1, 8)).fetchall() == [("a", 6, 1)]
     found = con.sql(count_sql(PLAN, arrival=arrival))
     assert found.columns == ["r", "code", *(f"a{k}" for k in range(7))]
     (row,) = found.fetchall()
