@@ -9,16 +9,16 @@ __all__ = ["REASONS", "sample_in_words"]
 #: What the numbers of a report mean, in the order of telling: for one, and for any other number.
 REASONS: dict[str, tuple[str, str]] = {
     "null_customer": (
-        "row of the log without a customer, dropped",
-        "rows of the log without a customer, dropped",
+        "row without a customer, dropped",
+        "rows without a customer, dropped",
     ),
     "null_event_type": (
-        "row of the log without an event type, dropped",
-        "rows of the log without an event type, dropped",
+        "row without an event type, dropped",
+        "rows without an event type, dropped",
     ),
     "null_timestamp": (
-        "row of the log without a timestamp, dropped",
-        "rows of the log without a timestamp, dropped",
+        "row without a timestamp, dropped",
+        "rows without a timestamp, dropped",
     ),
     "given_null_customer": (
         "given row without a customer, dropped",
