@@ -103,10 +103,10 @@ def least_losses(M, scales, problem):
     return np.where((held > 0) | ~M.any(axis=1), loss(held, c), np.inf)
 
 
-def best_of_the_lattice(problem, low, high):
+def best_of_the_lattice(problem, low, high, allowed=lambda m: True):
     p = problem.X.shape[1]
     lattice = itertools.product(range(low, high + 1), repeat=p)
-    M = np.array([m for m in lattice if math.gcd(*m) <= 1])
+    M = np.array([m for m in lattice if math.gcd(*m) <= 1 and allowed(m)])
     scales = [allowed_scales(m, problem.model.constraints_) for m in M]
     keep = [k for k, interval in enumerate(scales) if interval is not None]
     if not keep:
@@ -260,6 +260,40 @@ def test_every_kind_of_rule_holds_for_the_points(counts, rules, holds):
     assert holds(np.array(list(card.weights.values())))
     assert_obeys(card, model.constraints_)
     assert -1e-9 < card.loss_given_up < 2e-3
+
+
+def alike_columns(seed):
+    """Return counts of one hidden activity, which may stand in for each other."""
+    rng = np.random.default_rng(seed)
+    activity = rng.gamma(1.0, 1.0, 200)
+    X = np.log1p(rng.poisson(activity[:, None] * rng.uniform(0.3, 3.0, 6)))
+    y = (rng.random(200) < expit(X @ rng.normal(0.2, 0.6, 6) - 0.5)).astype(int)
+    return X, y
+
+
+@pytest.mark.parametrize("seed", [0, 1, 5, 16, 22, 33, 39])
+@pytest.mark.parametrize(
+    ("rules", "allowed"),
+    [
+        (["at most 2 events"], lambda m: np.count_nonzero(m) <= 2),
+        (["at most 2 events", "include x4"], lambda m: np.count_nonzero(np.delete(m, 4)) <= 1),
+        (["at most 1 of x0, x1, x2", "x3 >= x4"], lambda m: np.count_nonzero(m[:3]) <= 1),
+    ],
+)
+def test_under_a_limit_no_points_of_any_choice_of_features_are_better(seed, rules, allowed):
+    X, y = alike_columns(seed)
+    model = ConstrainedLogisticRegression(constraints=rules).fit(X, y)
+    problem = SimpleNamespace(X=X, y=y, s=np.ones(len(y)), model=model)
+    card = to_points(model, X, y, low=-1, high=1)
+    assert allowed(list(card.points.values()))
+    assert card.loss == pytest.approx(best_of_the_lattice(problem, -1, 1, allowed), abs=1e-9)
+
+
+def test_points_may_choose_other_features_than_the_weights_did():
+    X, y = alike_columns(5)
+    model = ConstrainedLogisticRegression(constraints="at most 2 events").fit(X, y)
+    points = np.array(list(to_points(model, X, y, low=-1, high=1).points.values()))
+    assert points[model.coef_[0] == 0].any()
 
 
 def test_features_that_lasso_left_out_get_no_points(counts):
