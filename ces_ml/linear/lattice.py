@@ -31,6 +31,23 @@ MILP: dict[str, float | bool] = {"mip_rel_gap": 0.5, "presolve": False}
 """Any feasible points near the weights will do: the search goes on from there."""
 
 
+class Moves(NamedTuple):
+    """Changes of points: add `si` at feature `i` and `sj` at feature `j`; arrays of one length."""
+
+    i: Ints
+    j: Ints
+    si: Ints
+    sj: Ints
+
+
+class CountLimit(NamedTuple):
+    """At most `k` of the members are not zero; those that are `kept` count even if they are."""
+
+    member: NDArray[np.bool_]
+    kept: NDArray[np.bool_]
+    k: int
+
+
 class Neighbour(NamedTuple):
     """Points one move away, with the loss and the scale that the model expects of them."""
 
@@ -51,16 +68,19 @@ class Lattice:
         Every bound and row as an inequality on the weights; an equation is two of them.
     h : ndarray of shape (n_rules,)
         Right-hand sides.
+    limits : tuple of CountLimit, default=()
+        How many points may differ from zero.
     """
 
     low: Ints
     high: Ints
     G: Floats
     h: Floats
+    limits: tuple[CountLimit, ...] = ()
 
     @classmethod
     def of(cls, region: Any, low: Ints, high: Ints) -> Lattice:
-        """Collect the rules of a `ces_ml.linear.LinearConstraints`."""
+        """Collect the rules of a `ces_ml.linear.LinearConstraints`, but not its limits."""
         eye, p = np.eye(len(low)), len(low)
         above, below = np.isfinite(region.upper), np.isfinite(region.lower)
         A_eq, b_eq = getattr(region, "A_eq", None), getattr(region, "b_eq", None)
@@ -76,6 +96,47 @@ class Lattice:
         largest = np.maximum(np.abs(self.low), np.abs(self.high)).astype(np.float64)
         size: Floats = np.abs(self.G) @ np.maximum(largest, 1.0)
         return size
+
+    def with_limits(self, region: Any, low: Ints, high: Ints) -> Lattice:
+        """Return the same rules with another range and the region's limits on the number."""
+        kept = np.zeros(len(low), dtype=bool)
+        kept[list(getattr(region, "kept", ()))] = True
+        limits = []
+        for limit in getattr(region, "limits", ()):
+            member = np.zeros(len(low), dtype=bool)
+            member[list(limit.members)] = True
+            limits.append(CountLimit(member, kept & member, limit.k))
+        return Lattice(low, high, self.G, self.h, tuple(limits))
+
+    def allows(self, m: Ints, moves: Moves) -> NDArray[np.bool_]:
+        """Return which moves from `m` stay in the range and within the limits on the number."""
+        i, j, si, sj = moves
+        a, b = m[i] + si, m[j] + sj
+        good = (a >= self.low[i]) & (a <= self.high[i])
+        good &= (sj == 0) | ((b >= self.low[j]) & (b <= self.high[j]))
+        for limit in self.limits:
+            used = (m != 0) | limit.kept
+            loose = limit.member & ~limit.kept
+            more = loose[i] * ((a != 0).astype(np.int64) - used[i])
+            more += loose[j] * (sj != 0) * ((b != 0).astype(np.int64) - used[j])
+            good &= int((used & limit.member).sum()) + more <= limit.k
+        return good
+
+    def exchanges(self, m: Ints) -> Moves:
+        """Return the moves that take all points of one feature and give some to one without any.
+
+        None where nothing limits how many features have points: moves by 1 then lead there too.
+        """
+        limited = np.zeros(len(m), dtype=bool)
+        for limit in self.limits:
+            limited |= limit.member
+        out = np.flatnonzero((m != 0) & limited)
+        into = np.flatnonzero((m == 0) & limited & (self.low < self.high))
+        values = np.arange(self.low.min(initial=0), self.high.max(initial=0) + 1)
+        grid = np.meshgrid(out, into, values[values != 0], indexing="ij")
+        i, j, v = (part.ravel() for part in grid)
+        fresh = (np.abs(m[i]) > 1) | (np.abs(v) > 1)  # the others are moves by 1 at two features
+        return Moves(i[fresh], j[fresh], -m[i[fresh]], v[fresh])
 
     def scales(self, left: Floats) -> tuple[Floats, Floats]:
         """Return the interval of scales for each row of ``left = M Gᵀ``; empty: ``high < low``."""
@@ -155,14 +216,12 @@ class QuadraticModel:
         p = len(w)
         one, other = np.triu_indices(p, 1)
         signs = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])
-        self._i = np.concatenate([np.repeat(np.arange(p), 2), np.repeat(one, 4)])
-        self._j = np.concatenate([np.repeat(np.arange(p), 2), np.repeat(other, 4)])
-        self._si = np.concatenate([np.tile([1, -1], p), np.tile(signs[:, 0], len(one))])
-        self._sj = np.concatenate([np.zeros(2 * p, int), np.tile(signs[:, 1], len(one))])
-        d = np.diag(H)
-        self._q = d[self._i] * self._si**2 + d[self._j] * self._sj**2
-        self._q += 2.0 * self._si * self._sj * H[self._i, self._j]
-        self._l = self.r[self._i] * self._si + self.r[self._j] * self._sj
+        self._moves = Moves(
+            np.concatenate([np.repeat(np.arange(p), 2), np.repeat(one, 4)]),
+            np.concatenate([np.repeat(np.arange(p), 2), np.repeat(other, 4)]),
+            np.concatenate([np.tile([1, -1], p), np.tile(signs[:, 0], len(one))]),
+            np.concatenate([np.zeros(2 * p, int), np.tile(signs[:, 1], len(one))]),
+        )
 
     def best(self, q: Floats, linear: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
         """Return the least ``f(σm)`` over ``low ≤ σ ≤ high`` and that σ; ``inf`` if empty."""
@@ -182,21 +241,24 @@ class QuadraticModel:
     ) -> list[Neighbour]:
         """Return the best feasible points one move from `m`, the best first.
 
-        A move adds or subtracts 1 at one feature or, with `pairs`, at two. Only those whose model
-        value is less than `below` count; none of them is overlooked.
+        A move adds or subtracts 1 at one feature or, with `pairs`, at two; under a limit on their
+        number, points may also go from one feature to another. Only those whose model value is
+        less than `below` count; none of them is overlooked.
         """
-        Hm, left = self.H @ m, lattice.G @ m
-        moves = slice(None) if pairs else slice(2 * len(m))  # single moves come first
-        i, j, si, sj = self._i[moves], self._j[moves], self._si[moves], self._sj[moves]
-        q = float(m @ Hm) + 2.0 * (si * Hm[i] + sj * Hm[j]) + self._q[moves]
-        linear = float(m @ self.r) + self._l[moves]
+        moves = self._moves if pairs else Moves(*(part[: 2 * len(m)] for part in self._moves))
+        if pairs and lattice.limits:
+            both = zip(moves, lattice.exchanges(m), strict=True)
+            moves = Moves(*(np.concatenate(parts) for parts in both))
+        moves = Moves(*(part[lattice.allows(m, moves)] for part in moves))
+        i, j, si, sj = moves
+        H, Hm, left = self.H, self.H @ m, lattice.G @ m
+        q = H[i, i] * si**2 + H[j, j] * sj**2 + 2.0 * si * sj * H[i, j]
+        q += float(m @ Hm) + 2.0 * (si * Hm[i] + sj * Hm[j])
+        linear = float(m @ self.r) + self.r[i] * si + self.r[j] * sj
         with np.errstate(divide="ignore", invalid="ignore"):
             gain = np.where(q > 0.0, 0.5 * np.maximum(linear, 0.0) ** 2 / q, 0.0)
         bound = self.constant - gain  # the value if no rule limited the scale
-        a, b = m[i] + si, m[j] + sj
-        allowed = (a >= lattice.low[i]) & (a <= lattice.high[i]) & (bound < below)
-        allowed &= (sj == 0) | ((b >= lattice.low[j]) & (b <= lattice.high[j]))
-        order = np.flatnonzero(allowed)
+        order = np.flatnonzero(bound < below)
         order = order[np.argsort(bound[order], kind="stable")]
         found: list[tuple[float, int, float]] = []
         for start in range(0, len(order), CHUNK):
@@ -208,7 +270,7 @@ class QuadraticModel:
             good = np.flatnonzero(value < below)
             found += zip(value[good].tolist(), k[good].tolist(), scale[good].tolist(), strict=True)
             found.sort()
-        return [Neighbour(v, s, self._moved(m, k)) for v, k, s in found[:count]]
+        return [Neighbour(v, s, _moved(m, moves, k)) for v, k, s in found[:count]]
 
     def descend(self, m: Ints, lattice: Lattice) -> Ints:
         """Return points that no move improves in the model, by steepest descent from `m`."""
@@ -221,8 +283,9 @@ class QuadraticModel:
                 return m
             value, m = better[0].value, better[0].points
 
-    def _moved(self, m: Ints, k: int) -> Ints:
-        out = m.copy()
-        out[self._i[k]] += self._si[k]
-        out[self._j[k]] += self._sj[k]
-        return out
+
+def _moved(m: Ints, moves: Moves, k: int) -> Ints:
+    out = m.copy()
+    out[moves.i[k]] += moves.si[k]
+    out[moves.j[k]] += moves.sj[k]
+    return out

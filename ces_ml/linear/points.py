@@ -106,13 +106,15 @@ def to_points(
 
     The rules hold for *the points times the scale*: signs and orders without margin therefore for
     the points themselves, while bounds and margins, which are in units of weight, limit the scale
-    too. There is no penalty. Where the penalty or a rule on their number made weights zero, those
-    features keep zero points.
+    too. There is no penalty. Features whose weights the lasso made zero keep zero points. A limit
+    on the number of features holds for the points, but they may choose other features than the
+    weights did, where that lowers the loss.
 
     The search starts from the weights times every multiplier, rounded; where no rounding obeys
     the rules, from the nearest points that do (mixed-integer programming). Single moves and pairs
-    of moves by 1 are compared exactly on the quadratic model of the loss, and the best of them
-    are measured on the rows, until none improves. The result is a local optimum; with few
+    of moves by 1 (under a limit on their number, also exchanges of one feature for another) are
+    compared exactly on the quadratic model of the loss, and the best of them are measured on the
+    rows, until none improves. The result is a local optimum; with few
     features it is nearly always the global one.
 
     Parameters
@@ -154,9 +156,10 @@ def to_points(
     _check_range(low, high)
     rows = LabelledRows.of(estimator, X, y, sample_weight)
     w, region = estimator.coef_[0], estimator.constraints_
-    kept = _zeros_to_keep(estimator)
-    lattice = Lattice.of(region, np.where(kept, 0, low), np.where(kept, 0, high))
-    search = LatticeSearch(rows, lattice, bool(estimator.fit_intercept))
+    pinned, shrunk = _zeros_to_keep(estimator)
+    lattice = Lattice.of(region, np.where(pinned, 0, low), np.where(pinned, 0, high))
+    wide = lattice.with_limits(region, np.where(shrunk, 0, low), np.where(shrunk, 0, high))
+    search = LatticeSearch(rows, wide, bool(estimator.fit_intercept))
     model = search.model(w, float(estimator.intercept_[0]))
     plain = _rounded(w, _largest_multiplier(w, low, high), lattice)
     for start in (np.zeros(len(w), dtype=np.int64), plain):
@@ -198,16 +201,19 @@ def _check_range(low: Any, high: Any) -> None:
         )
 
 
-def _zeros_to_keep(estimator: Any) -> NDArray[np.bool_]:
-    """Return which weights are zero because of a limit on their number, lasso, or no bound."""
+def _zeros_to_keep(estimator: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which weights are zero for no bound: at the start of the search, and throughout it.
+
+    A limit on their number holds the first choice of features only at the start.
+    """
     w, region = estimator.coef_[0], estimator.constraints_
     free = (region.lower == 0.0) | (region.upper == 0.0)
-    if getattr(estimator, "l1_ratio", 0.0):
-        free[:] = False
+    chosen = np.zeros(len(w), dtype=bool)
     for limit in getattr(region, "limits", ()):
-        free[list(limit.members)] = False
-    kept: NDArray[np.bool_] = (w == 0.0) & ~free
-    return kept
+        chosen[list(limit.members)] = True
+    if getattr(estimator, "l1_ratio", 0.0):
+        return w == 0.0, w == 0.0
+    return (w == 0.0) & (chosen | ~free), (w == 0.0) & ~chosen & ~free
 
 
 def _largest_multiplier(w: Floats, low: int, high: int) -> float:
