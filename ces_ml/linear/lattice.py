@@ -213,6 +213,9 @@ class QuadraticModel:
             H = H - np.outer(hessian[-1, :-1], hessian[-1, :-1] / at)
         self.H, self.r = H, H @ w - g
         self.constant = value - float(g @ w) + 0.5 * float(w @ H @ w)
+        free = fit_intercept and at > 0.0
+        self._slope: Floats = -hessian[-1, :-1] / at if free else np.zeros(len(w))
+        self._shift = -(gradient[-1] / at if free else 0.0) - float(self._slope @ w)
         p = len(w)
         one, other = np.triu_indices(p, 1)
         signs = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])
@@ -230,6 +233,10 @@ class QuadraticModel:
         scale = np.minimum(np.maximum(scale, low), high)
         value = self.constant - scale * linear + 0.5 * scale**2 * q
         return np.where(low <= high, value, np.inf), scale
+
+    def shift(self, u: Floats) -> float:
+        """Return by how much the intercept should move for weights `u`."""
+        return self._shift + float(self._slope @ u)
 
     def of(self, M: Ints, lattice: Lattice) -> tuple[Floats, Floats]:
         """Return the least model value and its scale for each row of points."""

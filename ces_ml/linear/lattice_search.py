@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ces_ml.linear.kernels import RowBlocks
-from ces_ml.linear.lattice import Lattice, QuadraticModel
+from ces_ml.linear.lattice import Lattice, Neighbour, QuadraticModel
 from ces_ml.linear.losses import LogisticLoss
 from ces_ml.linear.rows import LabelledRows
 
@@ -31,9 +31,9 @@ class Measured:
     loss: float
 
     @property
-    def rank(self) -> tuple[float, int, tuple[int, ...]]:
-        """What candidates are sorted by: the loss, then the smaller points."""
-        return self.loss, int(np.abs(self.m).sum()), tuple(self.m.tolist())
+    def rank(self) -> tuple[float, int]:
+        """What candidates are sorted by: the loss but for round-off, then the smaller points."""
+        return round(self.loss, 12), int(np.abs(self.m).sum())
 
 
 @dataclass(eq=False)
@@ -44,6 +44,7 @@ class LatticeSearch:
     lattice: Lattice
     fit_intercept: bool
     known: dict[bytes, Measured] = field(default_factory=dict)
+    gaps: dict[bytes, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = self.rows
@@ -80,44 +81,48 @@ class LatticeSearch:
         return self.known[key]
 
     def best(self) -> Measured:
-        """Return the best points measured so far."""
-        return min(self.known.values(), key=lambda found: found.rank)
+        """Return the best points measured so far; of equal ones, those whose gap is known."""
+        known = self.known.items()
+        return min(known, key=lambda item: (*item[1].rank, item[0] not in self.gaps))[1]
 
     def improve(self) -> float:
         """Walk from the best few to their local optima; return the gap at the best."""
         ranked = sorted(self.known.values(), key=lambda found: found.rank)
-        gaps: dict[bytes, float] = {}
         for start in ranked[: max(3, self.count // 8)]:
             at, gap = start, 0.0
-            while at.m.tobytes() not in gaps:
+            while at.m.tobytes() not in self.gaps:
                 following, gap = self._step(at)
-                gaps[at.m.tobytes()] = gap
+                self.gaps[at.m.tobytes()] = gap
                 if following is None:
                     break
                 at = following
-        return gaps[self.best().m.tobytes()]
+        return self.gaps[self.best().m.tobytes()]
 
     def _step(self, at: Measured) -> tuple[Measured | None, float]:
         """Measure the most promising neighbours; return the best if it is better, and its gap."""
         model = self.model(at.scale * at.m.astype(np.float64), at.intercept)
         gap = np.inf
         for times in range(1, self._room(at.m) + 1):
-            found = [
-                self.measure(neighbour.points, (neighbour.scale, at.intercept))
-                for neighbour in model.neighbours(at.m * times, self.lattice, self.count, np.inf)
-            ]
+            near = model.neighbours(at.m * times, self.lattice, self.count, np.inf)
+            found = [self.measure(other.points, _expected(other, model, at)) for other in near]
             others = [other for other in found if other is not None and other is not at]
             if others:
                 best = min(others, key=lambda other: other.rank)
                 if best.rank < at.rank:
                     return best, 0.0
-                gap = min(gap, best.loss - at.loss)
+                gap = min(gap, max(best.loss - at.loss, 0.0))
         return None, float(gap)
 
     def _room(self, m: Ints) -> int:
         """Return how many times the points fit into the range."""
         ends = np.where(m > 0, self.lattice.high, -self.lattice.low)[m != 0]
         return int((ends // np.abs(m[m != 0])).min(initial=10)) if m.any() else 1
+
+
+def _expected(other: Neighbour, model: QuadraticModel, at: Measured) -> tuple[float, float]:
+    """Return the scale, in lowest terms, and the intercept that the model expects."""
+    divisor = max(int(np.gcd.reduce(other.points)), 1)
+    return other.scale * divisor, at.intercept + model.shift(other.scale * other.points)
 
 
 @dataclass(frozen=True, eq=False)
