@@ -122,7 +122,8 @@ class LatticeSearch:
 def _expected(other: Neighbour, model: QuadraticModel, at: Measured) -> tuple[float, float]:
     """Return the scale, in lowest terms, and the intercept that the model expects."""
     divisor = max(int(np.gcd.reduce(other.points)), 1)
-    return other.scale * divisor, at.intercept + model.shift(other.scale * other.points)
+    weights = other.scale * other.points.astype(np.float64)
+    return other.scale * divisor, at.intercept + model.shift(weights)
 
 
 @dataclass(frozen=True, eq=False)
