@@ -55,7 +55,8 @@ def make(case: str) -> None:
     if (at / "optimum.json").exists():
         return
     at.mkdir(parents=True, exist_ok=True)
-    n, p, percent = (int(float(part)) for part in case.split("x"))
+    n, p, percent = (float(part) for part in case.split("x"))
+    n, p = int(n), int(p)
     rng = np.random.default_rng(0)
     shares = 1.0 / np.arange(1, p + 1)
     rate = _rate(percent / 100.0, shares)
