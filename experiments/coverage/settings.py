@@ -61,9 +61,7 @@ def _with(**changes: float) -> Floats:
 
 SETTINGS: dict[str, Setting] = {
     "interior": Setting(PLAIN, (*SIGNS, "x0 >= 0.2 * x1"), interior=(0, 1, 2, 3, 4, 5)),
-    "at bounds": Setting(
-        _with(x2=0.0, x3=0.0), (*SIGNS, "x0 <= 1.2"), interior=(1, 4, 5)
-    ),
+    "at bounds": Setting(_with(x2=0.0, x3=0.0), (*SIGNS, "x0 <= 1.2"), interior=(1, 4, 5)),
     "tied pair": Setting(_with(x0=0.9, x1=0.9), (*SIGNS, "x0 >= x1"), interior=(2, 3, 4, 5)),
     "tied chain": Setting(
         _with(x0=0.9, x1=0.9, x2=0.9), (*SIGNS, "x0 >= x1 >= x2"), interior=(3, 4, 5)

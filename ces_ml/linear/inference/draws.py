@@ -24,9 +24,7 @@ SETTINGS: tuple[dict[str, float], ...] = (
 RIDGE = 1e-9
 
 
-def project(
-    points: Floats, hessian: Floats, equations: RuleRows, inequalities: RuleRows
-) -> Floats:
+def project(points: Floats, hessian: Floats, equations: RuleRows, inequalities: RuleRows) -> Floats:
     """Return for each point the nearest that obeys the rules, as the curvature measures distance.
 
     To second order that is the estimate under the rules where the point is the one without them.
@@ -68,7 +66,12 @@ def project(
 
 
 def _nearest(
-    G: Floats, f: Floats, A: Floats, b: Floats, equality: NDArray[np.bool_], sense: NDArray[np.int32]
+    G: Floats,
+    f: Floats,
+    A: Floats,
+    b: Floats,
+    equality: NDArray[np.bool_],
+    sense: NDArray[np.int32],
 ) -> Floats | None:
     low = np.where(equality, b, -np.inf)
     for settings in SETTINGS:

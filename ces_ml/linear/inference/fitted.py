@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ces_ml.errors import SpecError, show
-from ces_ml.linear.inference.intervals import WeightIntervals, checked_level, near_rules
+from ces_ml.linear.inference.combinations import Combinations, near_rules
+from ces_ml.linear.inference.intervals import WeightIntervals, checked_level
 from ces_ml.linear.inference.relaxed import broken_rules, relax, smooth
 from ces_ml.linear.inference.rows import CustomerRows
 from ces_ml.linear.inference.rules import equations_of, inequalities_of, range_of_weights
@@ -116,20 +117,19 @@ def weight_intervals(
     first = rows.blocks.evaluate(start[:-1], intercept)
     slope, curvature = rows.residuals(start)
     meat = _centred(rows.score_products(slope), first.gradient, rows.n_customers)
-    fit_intercept = bool(estimator.fit_intercept)
-    _, _, hessian = smooth(penalty, first, start, fit_intercept)
+    _, _, hessian = smooth(penalty, first, start)
 
-    certain, inequalities = equations_of(region, result), inequalities_of(region, result)
+    certain = equations_of(region, result, fit_intercept=bool(estimator.fit_intercept))
+    inequalities = inequalities_of(region, result)
     near = near_rules(rows.n_customers)
-    broken = broken_rules(inequalities, certain.A, hessian, meat, near)
+    broken = broken_rules(inequalities, certain.A, hessian, first.hessian, meat, near)
     equations = certain.and_rows(inequalities.take(broken))
-    relaxed = relax(
-        rows, penalty, equations.A, start, first, meat, fit_intercept=fit_intercept
-    )
+    relaxed = relax(rows, penalty, equations.A, start, first, meat)
     if (relaxed.at != start).any():
         slope, curvature = rows.residuals(relaxed.at)
         scores = rows.blocks.evaluate(relaxed.at[:-1], float(relaxed.at[-1])).gradient
         meat = _centred(rows.score_products(slope), scores, rows.n_customers)
+    spread = spread_of(rows, relaxed.bread, slope, curvature, meat)
     return WeightIntervals(
         feature_names=region.feature_names,
         coef=np.array(estimator.coef_[0]),
@@ -138,11 +138,8 @@ def weight_intervals(
         broken=tuple(dict.fromkeys(inequalities.take(broken).rules)),
         _intercept=intercept,
         _shift=rows.shift,
-        _estimate=relaxed,
-        _spread=spread_of(rows, relaxed.bread, slope, curvature, meat),
-        _equations=equations,
-        _inequalities=inequalities.take(~broken),
-        _all_rules=(certain, inequalities),
+        _numbers=Combinations(relaxed, spread, equations, inequalities.take(~broken), near),
+        _rules=(certain, inequalities),
         _range=range_of_weights(region, equations),
         _draws=(int(n_replicates), random_state),
     )

@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.special import expit
-from scipy.stats import norm, t
 
 from ces_ml.errors import SpecError, did_you_mean, show
+from ces_ml.linear.inference.combinations import Combinations
 from ces_ml.linear.inference.draws import project
-from ces_ml.linear.inference.profile import PARALLEL, profile_intervals
-from ces_ml.linear.inference.relaxed import Relaxed
+from ces_ml.linear.inference.reach import within_rules
+from ces_ml.linear.inference.results import Evidence, IntervalRow, NumberInterval, ScoreIntervals
 from ces_ml.linear.inference.rules import RuleRows
-from ces_ml.linear.inference.spread import Spread
+from ces_ml.linear.inference.shares import crossings
 
-__all__ = ["Evidence", "IntervalRow", "NumberInterval", "ScoreIntervals", "WeightIntervals"]
+__all__ = ["WeightIntervals", "checked_level"]
 
 Floats = NDArray[np.float64]
-Evidence = Literal["strong", "some", "none", "rule"]
 
 SOME, STRONG = 0.90, 0.99
 """Levels at which the interval of the data alone must exclude zero."""
@@ -33,49 +32,6 @@ SHARES = 400
 
 SCORES = 4096
 """Customers whose scores are taken at a time."""
-
-
-class NumberInterval(NamedTuple):
-    """An estimate under the rules and its interval.
-
-    Parameters
-    ----------
-    estimate : float
-        From the fitted weights.
-    low, high : float
-        Ends of the interval; infinite where neither data nor rules say anything.
-    probability : float
-        How sure the data are that the number is positive: the confidence level of the one-sided
-        interval that begins at zero. It says nothing of what a rule says. NaN for a share.
-    rule : str
-        The rule that narrowed the interval or fixed the number; empty if none did.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    probability: float
-    rule: str
-
-
-class IntervalRow(NamedTuple):
-    """One weight of `WeightIntervals.table`."""
-
-    name: str
-    weight: float
-    low: float
-    high: float
-    std_error: float
-    evidence: Evidence
-    rule: str
-
-
-class ScoreIntervals(NamedTuple):
-    """Scores of customers and their intervals, each of shape (n_customers,)."""
-
-    score: Floats
-    low: Floats
-    high: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +48,6 @@ class WeightIntervals:
         Nominal coverage.
     n_customers : int
         Customers that the data are of.
-    relaxed : ndarray of shape (n_features,)
-        The weights without the rules, as the data alone have them.
-    std_error : ndarray of shape (n_features,)
-        Their standard errors; zero for fixed weights, infinite where the data say nothing.
     broken : tuple of str
         Rules that the data clearly break; they are taken as equations, and the intervals are about
         the best weights under the rules, not about the best weights.
@@ -108,27 +60,31 @@ class WeightIntervals:
     broken: tuple[str, ...]
     _intercept: float
     _shift: Floats
-    _estimate: Relaxed
-    _spread: Spread
-    _equations: RuleRows
-    _inequalities: RuleRows
-    _all_rules: tuple[RuleRows, RuleRows]
+    _numbers: Combinations
+    _rules: tuple[RuleRows, RuleRows]
     _range: tuple[Floats, Floats]
     _draws: tuple[int, int | None]
 
     @property
     def relaxed(self) -> Floats:
-        """The weights without the rules, of shape (n_features,)."""
-        return self._estimate.theta[:-1]
+        """The weights without the rules, as the data alone have them, of shape (n_features,).
+
+        Rules that the data clearly break are not left out.
+        """
+        return self._numbers.estimate.theta[:-1]
 
     @cached_property
     def std_error(self) -> Floats:
-        """Standard errors of `relaxed`, of shape (n_features,)."""
-        return np.where(self._blind(self._units), np.inf, self._spread.deviation(self._units))
+        """Standard errors of `relaxed`, of shape (n_features,).
+
+        Zero for fixed weights, infinite where the data say nothing.
+        """
+        blind = self._numbers.estimate.bread.is_blind(self._units)
+        return np.where(blind, np.inf, self._numbers.spread.deviation(self._units))
 
     @cached_property
     def _weights(self) -> tuple[Floats, Floats, tuple[str, ...]]:
-        return self._intervals(self._units, self.coef, *self._range)
+        return self._bounded(self._units, self.coef, *self._range)
 
     @property
     def low(self) -> Floats:
@@ -153,21 +109,20 @@ class WeightIntervals:
         is on the same side; ``"some"``: at 90 %; ``"none"``: neither; ``"rule"``: a rule says what
         the weight is, and the data were not asked or were overruled.
         """
-        deviation = self._spread.deviation(self._units)
-        strong = self._spread.quantile(self._units, STRONG)
-        some = self._spread.quantile(self._units, SOME)
-        blind = self._blind(self._units)
+        spread, bread = self._numbers.spread, self._numbers.estimate.bread
+        strong = spread.quantile(self._units, STRONG)
+        some = spread.quantile(self._units, SOME)
+        blind, fixed = bread.is_blind(self._units), bread.is_fixed(self._units)
         found: list[Evidence] = []
         for j, weight in enumerate(self.coef):
-            centre = float(self.relaxed[j])
-            if self._fixed[j]:
+            distance = abs(float(self.relaxed[j])) / (self.std_error[j] or np.inf)
+            if fixed[j]:
                 found.append("rule")
-            elif blind[j] or weight * centre <= 0.0:
+            elif blind[j] or weight * self.relaxed[j] <= 0.0:
                 found.append("none")
-            elif abs(centre) > strong[j] * deviation[j]:
-                found.append("strong")
             else:
-                found.append("some" if abs(centre) > some[j] * deviation[j] else "none")
+                weak: Evidence = "some" if distance > some[j] else "none"
+                found.append("strong" if distance > strong[j] else weak)
         return tuple(found)
 
     def at_level(self, level: float) -> WeightIntervals:
@@ -204,9 +159,9 @@ class WeightIntervals:
         ends = np.array([side[some] * row[0, some] for side in self._range])
         lower, upper = np.array([ends.min(axis=0).sum()]), np.array([ends.max(axis=0).sum()])
         estimate = row[:, :-1] @ self.coef
-        low, high, rules = self._intervals(row, estimate, lower, upper)
+        low, high, rules = self._bounded(row, estimate, lower, upper)
         return NumberInterval(
-            float(estimate[0]), float(low[0]), float(high[0]), self._positive(row), rules[0]
+            float(estimate[0]), float(low[0]), float(high[0]), self._numbers.positive(row), rules[0]
         )
 
     def difference(self, greater: str, lesser: str) -> NumberInterval:
@@ -240,12 +195,13 @@ class WeightIntervals:
         rows = np.zeros((len(grid), len(self.coef) + 1))
         rows[:, :-1] = -grid[:, np.newaxis] * signs
         rows[:, j] += signs[j]
-        endless = np.full(len(grid), np.inf)
-        least, most, rules = self._intervals(rows, rows[:, :-1] @ self.coef, -endless, endless)
+        least, most, rules = self._numbers.intervals(
+            rows, rows[:, :-1] @ self.coef, *_endless(len(grid)), self.level
+        )
         total = float(np.abs(self.coef).sum())
         estimate = float(abs(self.coef[j])) / total if total > 0.0 else float("nan")
         held = (least <= 0.0) & (most >= 0.0)
-        ends = _crossings(grid, least, most, held)
+        ends = crossings(grid, least, most, held)
         if not np.isnan(estimate):
             ends = min(ends[0], estimate), max(ends[1], estimate)
         rule = next((text for text, kept in zip(rules, held, strict=True) if kept and text), "")
@@ -273,7 +229,7 @@ class WeightIntervals:
                 allowed="'raw' or 'probability'",
                 hint="write scale='probability' for the chance of the good outcome",
             )
-        matrix = sp.csr_array(X) if sp.issparse(X) else np.asarray(X, dtype=np.float64)
+        matrix: Any = sp.csr_array(X) if sp.issparse(X) else np.asarray(X, dtype=np.float64)
         if matrix.ndim != 2 or matrix.shape[1] != len(self.coef):
             raise SpecError(
                 "X does not fit the weights",
@@ -284,11 +240,10 @@ class WeightIntervals:
         parts = []
         for first in range(0, max(matrix.shape[0], 1), SCORES):
             block = matrix[first : first + SCORES]
-            dense = block.toarray() if sp.issparse(block) else block
+            dense = block.toarray() if isinstance(block, sp.csr_array) else block
             rows = np.column_stack([dense - self._shift, np.ones(len(dense))])
             raw = rows @ np.append(self.coef, self._intercept)
-            endless = np.full(len(raw), np.inf)
-            low, high, _ = self._intervals(rows, raw, -endless, endless)
+            low, high, _ = self._numbers.intervals(rows, raw, *_endless(len(raw)), self.level)
             parts.append((raw, low, high))
         score, low, high = (np.concatenate(column) for column in zip(*parts, strict=True))
         if scale == "probability":
@@ -306,22 +261,27 @@ class WeightIntervals:
         """
         n, seed = self._draws
         rng = np.random.default_rng(seed)
-        values, vectors = np.linalg.eigh(self._spread.covariance)
+        values, vectors = np.linalg.eigh(self._numbers.spread.covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        points = self._estimate.theta + rng.standard_normal((n, len(values))) @ root.T
-        drawn = project(points, self._estimate.hessian, *self._all_rules)
-        return drawn[:, :-1]
+        estimate = self._numbers.estimate
+        points = estimate.theta + rng.standard_normal((n, len(values))) @ root.T
+        return project(points, estimate.hessian, *self._rules)[:, :-1]
 
     @property
     def _units(self) -> Floats:
         return np.eye(len(self.coef), len(self.coef) + 1)
 
-    @cached_property
-    def _fixed(self) -> NDArray[np.bool_]:
-        """Which weights follow from equations alone."""
-        deviation = self._spread.deviation(self._units)
-        free = np.abs(self._estimate.bread.factor[:-1]).max(axis=1, initial=0.0)
-        return (deviation == 0.0) & (free == 0.0) & ~self._blind(self._units)
+    def _bounded(
+        self, rows: Floats, estimate: Floats, lower: Floats, upper: Floats
+    ) -> tuple[Floats, Floats, tuple[str, ...]]:
+        """Return intervals of combinations that no rules together forbid, and their rules."""
+        numbers = self._numbers
+        low, high, rules = numbers.intervals(rows, estimate, lower, upper, self.level)
+        ends = np.array([low, high])
+        low, high = within_rules(
+            rows[:, :-1], ends, self.coef, numbers.equations, numbers.inequalities
+        )
+        return np.minimum(low, estimate), np.maximum(high, estimate), rules
 
     def _place(self, name: str) -> int:
         if name not in self.feature_names:
@@ -333,104 +293,9 @@ class WeightIntervals:
             )
         return self.feature_names.index(name)
 
-    def _blind(self, rows: Floats) -> NDArray[np.bool_]:
-        """Return which of the combinations depend on directions of which nothing is known."""
-        seen = np.abs(rows @ self._estimate.bread.blind).max(axis=1, initial=0.0)
-        blind: NDArray[np.bool_] = seen > 1e-8 * np.abs(rows).max(axis=1, initial=0.0)
-        return blind
 
-    def _positive(self, row: Floats) -> float:
-        deviation = float(self._spread.deviation(row)[0])
-        centre = float((row @ self._estimate.theta)[0])
-        if self._blind(row)[0] or deviation == 0.0:
-            return 0.5 if self._blind(row)[0] or centre == 0.0 else float(centre > 0.0)
-        freedom = float(self._spread.freedom(row)[0])
-        law = norm if not np.isfinite(freedom) else t(freedom)
-        return float(law.cdf(centre / deviation))
-
-    def _intervals(
-        self, rows: Floats, estimate: Floats, lower: Floats, upper: Floats
-    ) -> tuple[Floats, Floats, tuple[str, ...]]:
-        """Return the ends for several combinations of weights, and the rule that each used."""
-        theta, C = self._estimate.theta, self._spread.covariance
-        deviation = self._spread.deviation(rows)
-        blind = self._blind(rows)
-        point = ~blind & (deviation <= 1e-13 * np.abs(rows * theta).max(axis=1, initial=0.0))
-        use = ~blind & ~point
-        low, high = np.where(point, estimate, lower), np.where(point, estimate, upper)
-        texts = [self._fixing(row) if fixed else "" for row, fixed in zip(rows, point, strict=True)]
-        if not use.any():
-            return low, high, tuple(texts)
-        some, inequalities = rows[use], self._inequalities
-        centre, spread = some @ theta, deviation[use]
-        noise = self._spread.deviation(inequalities.A)
-        says = ~self._blind(inequalities.A) & (noise > 0.0)
-        noise = np.where(says, noise, 1.0)
-        slack = (inequalities.A @ theta - inequalities.b) / noise
-        rho = np.where(says, some @ C @ inequalities.A.T / np.outer(spread, noise), 0.0)
-        rho = np.clip(rho, -1.0, 1.0)
-        own_low, own_high = _parallel(centre, spread, slack, rho)
-        own_low, own_high = np.maximum(lower[use], own_low), np.minimum(upper[use], own_high)
-        found = profile_intervals(
-            centre,
-            spread,
-            self._spread.quantile(some, self.level),
-            own_low,
-            np.maximum(own_low, own_high),
-            slack,
-            rho,
-            near_rules(self.n_customers),
-        )
-        low[use] = np.minimum(found.low, estimate[use])
-        high[use] = np.maximum(found.high, estimate[use])
-        for k, row in zip(np.flatnonzero(use), found.row, strict=True):
-            texts[k] = inequalities.rules[row] if row >= 0 else ""
-        return low, high, tuple(texts)
-
-    def _fixing(self, row: Floats) -> str:
-        """Return the equation that fixes a combination, the first that shares a weight with it."""
-        touching = np.flatnonzero((np.abs(self._equations.A) * np.abs(row)).sum(axis=1) > 0.0)
-        return self._equations.rules[touching[0]] if len(touching) else ""
-
-
-def _parallel(
-    centre: Floats, spread: Floats, slack: Floats, rho: Floats
-) -> tuple[Floats, Floats]:
-    """Return the bounds on each number by rules that speak of it alone."""
-    if not slack.size:
-        return np.full(len(centre), -np.inf), np.full(len(centre), np.inf)
-    reach = centre[:, np.newaxis] - spread[:, np.newaxis] * np.sign(rho) * slack
-    above = np.where(rho >= PARALLEL, reach, np.inf).min(axis=1)
-    below = np.where(rho <= -PARALLEL, reach, -np.inf).max(axis=1)
-    return below, above
-
-
-def _crossings(
-    grid: Floats, least: Floats, most: Floats, held: NDArray[np.bool_]
-) -> tuple[float, float]:
-    """Return where zero enters and leaves the intervals along the grid, between its points."""
-    places = np.flatnonzero(held)
-    if not len(places):
-        return float("inf"), float("-inf")
-    first, last = int(places[0]), int(places[-1])
-    low, high = float(grid[first]), float(grid[last])
-    if first > 0:
-        edge = least if least[first - 1] > 0.0 else most
-        low = _zero(grid[first - 1 : first + 1], edge[first - 1 : first + 1])
-    if last + 1 < len(grid):
-        edge = most if most[last + 1] < 0.0 else least
-        high = _zero(grid[last : last + 2], edge[last : last + 2])
-    return low, high
-
-
-def _zero(x: Floats, y: Floats) -> float:
-    step = float(y[1] - y[0])
-    return float(x[0] - y[0] * (x[1] - x[0]) / step) if step else float(x[0])
-
-
-def near_rules(n_customers: int) -> float:
-    """Return from how many standard errors a rule counts as far away, or as clearly broken."""
-    return float(np.sqrt(np.log(max(n_customers, 8))))
+def _endless(n: int) -> tuple[Floats, Floats]:
+    return np.full(n, -np.inf), np.full(n, np.inf)
 
 
 def checked_level(level: object) -> float:

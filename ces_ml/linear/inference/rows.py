@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from ces_ml.errors import SpecError, show
+from ces_ml.linear.inference.sampling import scored_rows
 from ces_ml.linear.kernels import Evaluation, RowBlocks, distant_columns
 from ces_ml.linear.losses import LogisticLoss
-from ces_ml.linear.rows import LabelledRows
+from ces_ml.linear.rows import LabelledRows, take_rows
 
 __all__ = ["CustomerRows"]
 
@@ -27,29 +28,35 @@ BLOCK = 8192
 
 @dataclass(frozen=True, eq=False)
 class CustomerRows:
-    """Rows with outcomes, shares that sum to 1, and a number for each row's customer.
+    """Rows with outcomes, and a number for each row's customer.
 
     Parameters
     ----------
+    blocks : RowBlocks
+        The mean loss of all rows.
     X : ndarray or CSR array of shape (n_rows, n_features)
-        Counts.
+        Counts of the rows whose scores are summed: all, or a sample of customers.
     y : ndarray of shape (n_rows,)
-        Outcomes 0.0 and 1.0.
+        Their outcomes, 0 and 1.
     share : ndarray of shape (n_rows,)
-        Sample weights over their sum.
+        Their sample weights over the sum of those of all rows.
     shift : ndarray of shape (n_features,)
         Subtracted from each row of a dense `X`; the intercept is that of the shifted columns.
     customer : ndarray of shape (n_rows,) or None
-        From 0 to ``n_customers - 1``; None if each row is a customer of its own.
+        From 0; None if each row is a customer of its own.
+    times : ndarray of shape (n_taken,)
+        How many customers each of them stands for.
     n_customers : int
-        Number of customers with rows that weigh something.
+        Number of customers in the data.
     """
 
+    blocks: RowBlocks
     X: Any
-    y: Floats
+    y: NDArray[np.int8]
     share: Floats
     shift: Floats
     customer: NDArray[np.intp] | None
+    times: Floats
     n_customers: int
 
     @classmethod
@@ -61,30 +68,61 @@ class CustomerRows:
         sample_weight: ArrayLike | None,
         groups: ArrayLike | None,
     ) -> CustomerRows:
-        """Read the rows that a fitted estimator was fitted on."""
-        rows = LabelledRows.of(estimator, X, y, sample_weight)
-        if not rows.share.all():
-            kept = np.flatnonzero(rows.share > 0.0)
-            group = None if groups is None else _group_array(groups, len(rows.y))[kept]
-            rows = LabelledRows(rows.X[kept], rows.y[kept], rows.share[kept], rows.score[kept])
-        else:
-            group = None if groups is None else _group_array(groups, len(rows.y))
-        shift = np.zeros(rows.X.shape[1])
-        if estimator.fit_intercept and not sp.issparse(rows.X):
-            shift = distant_columns(rows.X)
-        customer, n = (None, len(rows.y)) if group is None else _numbered(group)
-        return cls(rows.X, rows.y, rows.share, shift, customer, n)
+        """Read the rows that a fitted estimator was fitted on.
 
-    @cached_property
-    def blocks(self) -> RowBlocks:
-        """The mean loss."""
-        return RowBlocks(
-            self.X, self.y.astype(np.int8), self.share, LogisticLoss(), shift=self._shift, total=1.0
+        Raises
+        ------
+        SpecError
+            If outcomes, weights or groups do not fit the rows.
+        ValueError
+            If `X` is not what the estimator was fitted with.
+        """
+        matrix, target = _matrix(estimator, X), _target(estimator, y)
+        n = matrix.shape[0]
+        if len(target) != n:
+            raise SpecError(
+                "outcomes and rows differ in number",
+                got=f"{len(target)} outcomes, {n} rows",
+                allowed="one outcome for each row",
+                hint="give X and y of the same rows",
+            )
+        group = None if groups is None else _group_array(groups, n)
+        share = None
+        if sample_weight is not None:
+            share = LabelledRows.of(estimator, matrix, y, sample_weight).share
+            if not share.all():  # a row without weight is no row, and no customer
+                kept = np.flatnonzero(share)
+                matrix, target, share = matrix[kept], target[kept], share[kept]
+                group = None if group is None else group[kept]
+        shift = np.zeros(matrix.shape[1])
+        if estimator.fit_intercept and not sp.issparse(matrix):
+            shift = distant_columns(matrix)
+        blocks = RowBlocks(matrix, target, share, LogisticLoss(), shift=shift)
+        taken = scored_rows(matrix, target, group)
+        if taken.n_customers < 2:
+            raise SpecError(
+                "all rows are of one customer",
+                got="one group",
+                allowed="rows of at least two customers",
+                hint="how sure weights are is judged by how customers differ: give their ids",
+            )
+        every = len(taken.rows) == len(target)
+        share = np.full(len(target), 1.0 / len(target)) if share is None else share
+        return cls(
+            blocks,
+            matrix if every else matrix[taken.rows],
+            target if every else target[taken.rows],
+            share if every else share[taken.rows],
+            shift,
+            taken.customer,
+            taken.times,
+            taken.n_customers,
         )
 
     @property
-    def _shift(self) -> Floats | None:
-        return self.shift if self.shift.any() else None
+    def n_taken(self) -> int:
+        """Number of customers whose scores are summed."""
+        return len(self.times)
 
     @cached_property
     def order(self) -> NDArray[np.intp]:
@@ -98,7 +136,7 @@ class CustomerRows:
         """Where in `order` each customer begins, and the number of rows, last."""
         if self.customer is None:
             return np.arange(len(self.y) + 1)
-        sizes = np.bincount(self.customer, minlength=self.n_customers)
+        sizes = np.bincount(self.customer, minlength=self.n_taken)
         return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
 
     def residuals(self, theta: Floats) -> tuple[Floats, Floats]:
@@ -114,44 +152,45 @@ class CustomerRows:
         return np.column_stack([block - self.shift, np.ones(len(rows))])
 
     def score_products(self, slope: Floats) -> Floats:
-        """Return ``Σ_customers g gᵀ`` with ``g = Σ slope·(x, 1)`` over the customer's rows.
+        """Return ``Σ_customers times·g gᵀ`` with ``g = Σ slope·(x, 1)`` over the customer's rows.
 
         Of shape (n_features + 1, n_features + 1). Customers with one row take one pass like that
         of the Hessian: at zero weights the loss has curvature ¼ everywhere, so a row of weight
         ``4·slope²`` adds ``slope²·x xᵀ``.
         """
-        alone, several = slope, np.empty(0, dtype=np.intp)
+        alone, several = self.times, np.empty(0, dtype=np.intp)
         if self.customer is not None:
             single = np.diff(self.starts) == 1
-            alone, several = np.where(single[self.customer], slope, 0.0), np.flatnonzero(~single)
+            alone = np.where(single, self.times, 0.0)[self.customer]
+            several = np.flatnonzero(~single)
         total = np.zeros((self.X.shape[1] + 1,) * 2)
-        if len(several) < self.n_customers:
-            total += self._at_zero(4.0 * alone * alone).hessian
+        if len(several) < self.n_taken:
+            total += self._at_zero(4.0 * alone * slope * slope).hessian
         for first in range(0, len(several), BLOCK):
-            sums = self._sums(several[first : first + BLOCK], slope)
+            some = several[first : first + BLOCK]
+            sums = self._sums(some, slope) * np.sqrt(self.times[some])[:, np.newaxis]
             total += sums.T @ sums
         return total
 
     def _at_zero(self, weight: Floats) -> Evaluation:
-        blocks = RowBlocks(
-            self.X,
-            np.zeros(len(weight), dtype=np.int8),
-            weight,
-            LogisticLoss(),
-            shift=self._shift,
-            total=1.0,
-        )
+        outcomes = np.zeros(len(weight), dtype=np.int8)
+        blocks = RowBlocks(self.X, outcomes, weight, LogisticLoss(), shift=self.shift, total=1.0)
         return blocks.evaluate(np.zeros(self.X.shape[1]), 0.0)
 
     def _sums(self, customers: NDArray[np.intp], slope: Floats) -> Floats:
         """Return ``Σ slope·(x, 1)`` of each customer, of shape (n_customers, n_features + 1)."""
         rows, starts = self.rows_of(customers)
+        weights = slope[rows]
         if not sp.issparse(self.X):
-            weighted = self.dense(rows) * slope[rows, np.newaxis]
-            return np.asarray(np.add.reduceat(weighted, starts[:-1], axis=0), dtype=np.float64)
-        shape = (len(customers), len(slope))
-        adds = sp.csr_array((slope[rows], rows, starts), shape=shape)
-        return np.column_stack([(adds @ self.X).toarray(), adds.sum(axis=1)])
+            sums = np.add.reduceat(self.dense(rows) * weights[:, np.newaxis], starts[:-1], axis=0)
+            return np.asarray(sums, dtype=np.float64)
+        X = self.X[rows]
+        values = X.data * np.repeat(weights, np.diff(X.indptr))
+        # The rows of a customer made one row: `toarray` adds values that are stored twice.
+        joined = sp.csr_array(
+            (values, X.indices, X.indptr[starts]), shape=(len(customers), X.shape[1])
+        )
+        return np.column_stack([joined.toarray(), np.add.reduceat(weights, starts[:-1])])
 
     def rows_of(self, customers: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the rows of some customers one after another, and where each customer begins.
@@ -166,6 +205,30 @@ class CustomerRows:
         return self.order[np.repeat(self.starts[customers], sizes) + within], ends
 
 
+def _matrix(estimator: Any, X: Any) -> Any:
+    """Return the counts as numbers, once the estimator has accepted the columns."""
+    estimator.decision_function(take_rows(X, np.arange(1)))
+    if sp.issparse(X):
+        return sp.csr_array(X)
+    array = np.asarray(X)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def _target(estimator: Any, y: ArrayLike) -> NDArray[np.int8]:
+    labels = np.asarray(y)
+    good, bad = labels == estimator.classes_[1], labels == estimator.classes_[0]
+    known = np.asarray(good | bad)
+    if labels.ndim != 1 or not known.all():
+        odd = labels[~known][0] if labels.ndim == 1 else labels
+        raise SpecError(
+            "an outcome is none of the labels that the model was fitted with",
+            got=show(odd),
+            allowed=show(estimator.classes_.tolist()),
+            hint="give the outcomes as they were given to fit",
+        )
+    return np.asarray(good).astype(np.int8)
+
+
 def _group_array(groups: ArrayLike, n: int) -> NDArray[Any]:
     array = np.asarray(groups)
     if array.shape != (n,):
@@ -175,26 +238,12 @@ def _group_array(groups: ArrayLike, n: int) -> NDArray[Any]:
             allowed="one customer for each row",
             hint="give the customer ids of the same rows, in the same order",
         )
-    if pd.isna(array).any():
+    missing = np.zeros(0, dtype=bool) if array.dtype.kind in "biuSU" else np.asarray(pd.isna(array))
+    if missing.any():
         raise SpecError(
             "a row has no customer",
-            got=f"{int(pd.isna(array).sum())} of {n} groups are missing",
+            got=f"{int(missing.sum())} of {n} groups are missing",
             allowed="an id for each row",
             hint="drop the rows, or give each of them an id of its own",
         )
     return array
-
-
-def _numbered(group: NDArray[Any]) -> tuple[NDArray[np.intp] | None, int]:
-    """Return the number of each row's customer, None if all differ, and how many there are."""
-    codes, kinds = pd.factorize(group)
-    if len(kinds) == len(group):
-        return None, len(group)
-    if len(kinds) < 2:
-        raise SpecError(
-            "all rows are of one customer",
-            got=show(group[0]),
-            allowed="rows of at least two customers",
-            hint="how sure weights are is judged by how customers differ; give their ids as groups",
-        )
-    return codes.astype(np.intp), len(kinds)

@@ -66,11 +66,13 @@ def _rows(p: int, parts: list[tuple[Floats, float, str, float]]) -> RuleRows:
     )
 
 
-def equations_of(region: LinearConstraints, result: SolverResult) -> RuleRows:
+def equations_of(
+    region: LinearConstraints, result: SolverResult, *, fit_intercept: bool = True
+) -> RuleRows:
     """Return what holds with equality whatever the data say.
 
-    These are the stated equations, the fixed weights, and the weights that a limit on their number
-    left out, which are zero.
+    These are the stated equations, the fixed weights, the weights that a limit on their number
+    left out, which are zero, and the intercept if there is none.
     """
     p = len(region.feature_names)
     unit = np.eye(p)
@@ -85,7 +87,11 @@ def equations_of(region: LinearConstraints, result: SolverResult) -> RuleRows:
     for limit, rule in zip(region.limits, region.limit_rules, strict=True):
         out = sorted(set(limit.members) - chosen)
         parts += [(unit[j], 0.0, rule, 0.0) for j in out if region.lower[j] < region.upper[j]]
-    return _rows(p, parts)
+    found = _rows(p, parts)
+    if fit_intercept:
+        return found
+    none = RuleRows(np.eye(p + 1)[-1:], np.zeros(1), ("",), np.zeros(1))
+    return found.and_rows(none)
 
 
 def inequalities_of(region: LinearConstraints, result: SolverResult) -> RuleRows:
@@ -108,13 +114,11 @@ def inequalities_of(region: LinearConstraints, result: SolverResult) -> RuleRows
     return _rows(p, parts)
 
 
-def range_of_weights(
-    region: LinearConstraints, equations: RuleRows
-) -> tuple[Floats, Floats]:
+def range_of_weights(region: LinearConstraints, equations: RuleRows) -> tuple[Floats, Floats]:
     """Return bounds of each weight that follow from its own bounds and the rows, one at a time.
 
-    Both of shape (n_features,). The true range under all rules together may be smaller, never
-    larger.
+    Both of shape (n_features,). The range under all rules together may be smaller, never larger
+    (see `ces_ml.linear.inference.reach`).
     """
     low, high = region.lower.copy(), region.upper.copy()
     A = np.vstack([region.A, equations.A[:, :-1], -equations.A[:, :-1]])

@@ -13,12 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from ces_ml.linear.inference.relaxed import Bread
 from ces_ml.linear.inference.rows import CustomerRows
+from ces_ml.linear.inference.sampling import rare_rows
 
 __all__ = ["Spread", "spread_of"]
 
@@ -74,7 +74,7 @@ class Spread:
     def deviation(self, contrasts: Floats) -> Floats:
         """Return the standard deviation of each ``contrast·θ``, of shape (n_contrasts,)."""
         variance = np.einsum("ij,ij->i", contrasts @ self.covariance, contrasts)
-        return np.sqrt(np.maximum(variance, 0.0))
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)), dtype=np.float64)
 
     def freedom(self, contrasts: Floats) -> Floats:
         """Return degrees of freedom of these deviations, of shape (n_contrasts,).
@@ -102,7 +102,7 @@ class Spread:
         normal = norm.ppf(0.5 + 0.5 * level)
         with np.errstate(invalid="ignore"):
             student = t.ppf(0.5 + 0.5 * level, np.minimum(freedom, 1e9))
-        return np.where(freedom < 1e6, student, normal)
+        return np.asarray(np.where(freedom < 1e6, student, normal), dtype=np.float64)
 
 
 def spread_of(
@@ -119,7 +119,7 @@ def spread_of(
     changes, scores = _left_out(rows, bread, slope, curvature, chosen)
     ordinary = scores @ B
     covariance = changes.T @ changes
-    everyone = len(chosen) == n
+    everyone = len(chosen) == rows.n_taken == n
     if not everyone:
         covariance += correction * (plain - ordinary.T @ ordinary)
     return Spread(0.5 * (covariance + covariance.T), changes, everyone, plain)
@@ -127,36 +127,17 @@ def spread_of(
 
 def _deciding(rows: CustomerRows) -> NDArray[np.intp]:
     """Return the customers to leave out in turn."""
-    n = rows.n_customers
-    if n <= ALL_CUSTOMERS:
-        return np.arange(n)
+    if rows.n_customers <= ALL_CUSTOMERS:
+        return np.arange(rows.n_taken)
     chosen = np.zeros(len(rows.y), dtype=bool)
     ones = int(np.count_nonzero(rows.y))
     if min(ones, len(rows.y) - ones) <= RARE:
-        chosen |= (rows.y == 1.0) == (ones <= len(rows.y) - ones)
-    for j, some in enumerate(_rare_rows(rows)):
-        if some is not None:
-            chosen[some] = True
+        chosen |= (rows.y == 1) == (ones <= len(rows.y) - ones)
+    chosen[rare_rows(rows.X, RARE)] = True
     found = np.flatnonzero(chosen)
     if rows.customer is not None:
         found = np.unique(rows.customer[found])
-    return found
-
-
-def _rare_rows(rows: CustomerRows) -> list[NDArray[np.intp] | None]:
-    """Return for each column the rows that have its event, None where many do."""
-    X = rows.X
-    if sp.issparse(X):
-        rare = np.flatnonzero(np.bincount(X.indices, minlength=X.shape[1]) <= RARE)
-        if not len(rare):
-            return []
-        places = np.flatnonzero(np.isin(X.indices, rare) & (X.data != 0.0))
-        return [np.searchsorted(X.indptr, places, side="right") - 1]
-    found: list[NDArray[np.intp] | None] = []
-    for j in range(X.shape[1]):
-        some = X[:, j] != 0.0
-        found.append(np.flatnonzero(some) if np.count_nonzero(some) <= RARE else None)
-    return found
+    return np.asarray(found[rows.times[found] == 1.0], dtype=np.intp)
 
 
 def _left_out(
