@@ -58,11 +58,15 @@ class WeightedTerm(Term):
         Kept to 12 significant digits.
     interval : Interval, optional
         How sure the weight is, where that was estimated.
+    evidence : {"strong", "some", "none", "rule"}, optional
+        Whether the data alone are sure of its sign: at 99 %, at 90 %, or not; ``"rule"`` where a
+        rule says what the weight is.
     """
 
     error_class = WeightSetError
     weight: float
     interval: Interval | None = None
+    evidence: Literal["strong", "some", "none", "rule"] | None = None
 
     @field_validator("weight")
     @classmethod

@@ -4,6 +4,7 @@
 estimator to the estimate without the rules, its covariance by customer, and back.
 """
 
+from ces_ml.linear.inference.attach import with_intervals
 from ces_ml.linear.inference.fitted import weight_intervals
 from ces_ml.linear.inference.intervals import WeightIntervals
 from ces_ml.linear.inference.results import (
@@ -20,4 +21,5 @@ __all__ = [
     "ScoreIntervals",
     "WeightIntervals",
     "weight_intervals",
+    "with_intervals",
 ]

@@ -104,7 +104,10 @@ def weight_intervals(
     >>> found = weight_intervals(model, X, y)
     >>> for row in found.table():
     ...     print(f"{row.name} {row.weight:.2f} [{row.low:.2f}, {row.high:.2f}] {row.evidence}")
-    >>> found.difference("x1", "x0").probability > 0.9
+    x0 0.42 [0.18, 0.61] strong
+    x1 0.79 [0.54, 1.04] strong
+    x2 0.00 [0.00, 0.06] none
+    >>> bool(found.difference("x1", "x0").probability > 0.9)
     True
     """
     level = checked_level(level)

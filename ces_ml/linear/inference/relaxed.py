@@ -37,6 +37,11 @@ The second holds from `ROUGH_FROM` rows on, where a pass costs: a tenth of a sta
 
 ROUGH_FROM = 100_000
 
+MOST_CHANGE = 0.3
+"""Change of scores (of those that have curvature) beyond which a step is not the last.
+
+Under separation no step is: each changes scores by about 1, for ever."""
+
 MOST_STEPS = 60
 
 
@@ -235,6 +240,8 @@ def _left_over(step: Floats, hessian: Floats, bread: Bread, meat: Floats) -> flo
     length = np.abs(step) / np.where(spread > 0.0, spread, np.inf)
     mass = float(hessian[-1, -1]) or float(np.trace(hessian))
     change = np.sqrt(max(float(step @ hessian @ step), 0.0) / mass) if mass > 0.0 else 0.0
+    if change > MOST_CHANGE:
+        return np.inf
     return float(change * length.max(initial=0.0))
 
 

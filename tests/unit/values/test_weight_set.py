@@ -52,6 +52,7 @@ OTHER_TERM = {
     "transform": "sqrt",
     "weight": 0.76,
     "interval": None,
+    "evidence": "some",
 }
 OTHER_PROVENANCE = {
     "data_digest": "x",
