@@ -107,12 +107,12 @@ class CustomerRows:
                 hint="how sure weights are is judged by how customers differ: give their ids",
             )
         every = len(taken.rows) == len(target)
-        share = np.full(len(target), 1.0 / len(target)) if share is None else share
+        own = np.full(len(taken.rows), 1.0 / len(target)) if share is None else share[taken.rows]
         return cls(
             blocks,
             matrix if every else matrix[taken.rows],
             target if every else target[taken.rows],
-            share if every else share[taken.rows],
+            own,
             shift,
             taken.customer,
             taken.times,

@@ -54,27 +54,34 @@ class ScoredRows(NamedTuple):
 def scored_rows(X: Any, y: NDArray[np.int8], group: NDArray[Any] | None) -> ScoredRows:
     """Return the rows whose scores are summed, by the customer `group` of each row.
 
-    The sample is decided by the customer's id alone, so it is the same at every call.
+    The sample is decided by the customer's id (or, where each row is a customer, by the place of
+    the row), so it is the same at every call.
     """
     n = len(y)
     step = n // SAMPLE if n > MOST_ROWS else 1
     if step == 1:
         customer, count = _numbered(group, n)
         return ScoredRows(np.arange(n), customer, np.ones(count), count)
-    key = _key(group, n)
-    drawn = _mixed(key) % np.uint64(step) == 0
-    certain = np.zeros(n, dtype=bool)
+    certain = rare_rows(X, ENOUGH)
     ones = int(np.count_nonzero(y))
     if min(ones, n - ones) <= ENOUGH:
-        certain |= (y == 1) == (ones <= n - ones)
-    certain[rare_rows(X, ENOUGH)] = True
-    if group is not None and certain.any():
-        certain = pd.Index(np.unique(key[certain])).get_indexer(pd.Index(key)) >= 0
-    rows = np.flatnonzero(drawn | certain)
-    customer, count = _numbered(None if group is None else key[rows], len(rows))
+        certain = np.concatenate([certain, np.flatnonzero((y == 1) == (ones <= n - ones))])
+    if group is None:
+        sure, chosen = np.zeros((2, n), dtype=bool)
+        sure[certain], chosen[:: step | 1] = True, True  # odd: a two-day rhythm is no trap
+        rows = np.flatnonzero(chosen | sure)
+        times = np.where(sure[rows], 1.0, float(step | 1))
+        return ScoredRows(rows, None, times, n)
+    key = _key(group)
+    chosen = _mixed(key) % np.uint64(step) == 0
+    sure = np.zeros(n, dtype=bool)
+    if len(certain):
+        sure = pd.Index(np.unique(key[certain])).get_indexer(pd.Index(key)) >= 0
+    rows = np.flatnonzero(chosen | sure)
+    customer, count = _numbered(key[rows], len(rows))
     times = np.ones(count)
-    times[np.arange(count) if customer is None else customer] = np.where(certain[rows], 1.0, step)
-    return ScoredRows(rows, customer, times, n if group is None else round(times.sum()))
+    times[np.arange(count) if customer is None else customer] = np.where(sure[rows], 1.0, step)
+    return ScoredRows(rows, customer, times, round(times.sum()))
 
 
 def rare_rows(X: Any, most: int) -> NDArray[np.intp]:
@@ -93,9 +100,7 @@ def rare_rows(X: Any, most: int) -> NDArray[np.intp]:
     return np.concatenate([np.empty(0, np.intp), *(some for some in found if len(some) <= most)])
 
 
-def _key(group: NDArray[Any] | None, n: int) -> NDArray[np.int64]:
-    if group is None:
-        return np.arange(n)
+def _key(group: NDArray[Any]) -> NDArray[np.int64]:
     if group.dtype.kind in "iu":
         return group.astype(np.int64, copy=False)
     return pd.factorize(group)[0].astype(np.int64)
