@@ -14,6 +14,7 @@ from ces_ml.linear.inference.relaxed import broken_rules, relax, smooth
 from ces_ml.linear.inference.rows import CustomerRows
 from ces_ml.linear.inference.rules import equations_of, inequalities_of, range_of_weights
 from ces_ml.linear.inference.spread import spread_of
+from ces_ml.linear.parameters import read_penalty
 
 __all__ = ["weight_intervals"]
 
@@ -114,10 +115,10 @@ def weight_intervals(
     _check_draws(n_replicates, random_state)
     region, result = estimator.constraints_, estimator.solver_result_
     rows = CustomerRows.of(estimator, X, y, sample_weight, groups)
-    penalty = estimator._penalty(region.feature_names)
+    penalty = read_penalty(estimator, region.feature_names)
     intercept = float(estimator.intercept_[0] + rows.shift @ estimator.coef_[0])
     start = np.append(estimator.coef_[0], intercept)
-    first = rows.blocks.evaluate(start[:-1], intercept)
+    first = rows.evaluate(start)
     slope, curvature = rows.residuals(start)
     meat = _centred(rows.score_products(slope), first.gradient, rows.n_customers)
     _, _, hessian = smooth(penalty, first, start)
@@ -130,7 +131,7 @@ def weight_intervals(
     relaxed = relax(rows, penalty, equations.A, start, first, meat)
     if (relaxed.at != start).any():
         slope, curvature = rows.residuals(relaxed.at)
-        scores = rows.blocks.evaluate(relaxed.at[:-1], float(relaxed.at[-1])).gradient
+        scores = rows.blocks.slope(relaxed.at[:-1], float(relaxed.at[-1])).gradient
         meat = _centred(rows.score_products(slope), scores, rows.n_customers)
     spread = spread_of(rows, relaxed.bread, slope, curvature, meat)
     return WeightIntervals(

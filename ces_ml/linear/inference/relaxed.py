@@ -215,7 +215,7 @@ def relax(
         slack = 16.0 * np.finfo(float).eps * abs(value)
         while size > 1e-6:
             following = theta + size * step
-            loss = rows.blocks.evaluate(following[:-1], float(following[-1]))
+            loss = rows.evaluate(following)
             found = smooth(penalty, loss, following)
             if found[0] <= value + 1e-4 * size * slope + slack:
                 break

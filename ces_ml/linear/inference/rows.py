@@ -139,6 +139,20 @@ class CustomerRows:
         sizes = np.bincount(self.customer, minlength=self.n_taken)
         return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
 
+    def evaluate(self, theta: Floats) -> Evaluation:
+        """Return the mean loss and its derivatives; the Hessian is that of the customers taken.
+
+        Value and gradient are of all rows, so the estimate is. The curvature only says how far a
+        step goes and how sure it is, to the same accuracy as the scores.
+        """
+        w, c = theta[:-1], float(theta[-1])
+        if self.n_taken == self.n_customers:
+            return self.blocks.evaluate(w, c)
+        weight = self.share * (self.times if self.customer is None else self.times[self.customer])
+        some = RowBlocks(self.X, self.y, weight, LogisticLoss(), shift=self.shift, total=1.0)
+        value, gradient = self.blocks.slope(w, c)
+        return Evaluation(value, gradient, some.evaluate(w, c).hessian)
+
     def residuals(self, theta: Floats) -> tuple[Floats, Floats]:
         """Return slope and curvature of the loss of each row, times its share."""
         w = theta[:-1]
