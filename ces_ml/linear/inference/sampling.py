@@ -1,7 +1,7 @@
 """Which customers' scores are summed: all of them, or enough of them where there are very many.
 
-A standard error from 100,000 customers is good to less than one per cent, and more of them cost
-passes over the data. What is scarce is never sampled: the rarer outcome, and rare events.
+A standard error from 100,000 rows is good to one or two per cent, and more of them cost passes
+over the data. What is scarce is never sampled: the rarer outcome, and rare events.
 """
 
 from __future__ import annotations
