@@ -52,7 +52,8 @@ def test_the_reference_of_configurations_names_every_key() -> None:
     assert set(reference) == set(TrainingConfig.model_fields)
     for section in ("events", "outcome", "model", "split", "score", "points", "tracking"):
         assert set(reference[section]) == set(type(getattr(config, section)).model_fields)
-    assert set(reference["counts"][0]) == set(CountRule.model_fields)
+    keys = {field.alias or name for name, field in CountRule.model_fields.items()}
+    assert set(reference["counts"][0]) == keys
     assert set(reference["model"]["alpha"]) == set(type(config.model.alpha).model_fields)
 
 

@@ -277,7 +277,7 @@ def score(
     for band in reversed(weight_set.bands):
         held = int((scores["band"] == band.name).sum())
         out.print(Text.assemble(f"  {held:>9,}  ", plain(band.name)))
-    print_report(out, result.report)
+    print_report(out, result.report, result.not_counted)
 
 
 @app.command(

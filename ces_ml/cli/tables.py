@@ -16,6 +16,7 @@ from rich.text import Text
 
 from ces_ml.linear import RulePrice, prices_table
 from ces_ml.report import sample_in_words, visible
+from ces_ml.spec.words import measured_as
 from ces_ml.training import TrainingResult, penalty_in_words
 from ces_ml.weights import WeightSet
 
@@ -31,6 +32,8 @@ SHOWN_METRICS = {
 }
 #: Rules whose prices are shown.
 MOST_PRICES = 12
+#: Event types that are named when a weight set does not count them.
+_MOST_NOT_COUNTED = 5
 
 
 def plain(text: str, limit: int = 48) -> Text:
@@ -104,13 +107,17 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
     for term in held:
         bar = "█" * max(1, round((12 if points else 20) * abs(term.weight) / largest))
         colour = "blue" if term.weight > 0 else "red"
-        inside = f"{term.measure} {term.window}"
-        inside += f", half-life {term.half_life}" if term.half_life else ""
+        bare = term.model_copy(update={"cap": None, "transform": "identity"})
+        inside = ", ".join([f"{term.measure} {term.window}", *measured_as(bare)[1:]])
         inside = f"min({inside}; {term.cap:g})" if term.cap else inside
         shown = inside if term.transform == "identity" else f"{term.transform}({inside})"
         shown_points = [f"{points[term.name]:+d}".replace("+0", "0")] if points else []
         table.add_row(
-            plain(term.name), f"{term.weight:+.3f}", f"[{colour}]{bar}[/]", *shown_points, shown
+            plain(term.name),
+            f"{term.weight:+.3f}",
+            f"[{colour}]{bar}[/]",
+            *shown_points,
+            plain(shown, 120),
         )
     zeros = len(terms) - len(held)
     rules = f"; rules that bind: {', '.join(visible(rule) for rule in active)}" if active else ""
@@ -182,7 +189,17 @@ def _bands(weight_set: WeightSet) -> Table:
     return table
 
 
-def print_report(console: Console, report: Mapping[str, int]) -> None:
-    """Print what was dropped, left out or not counted, and how treated rows compare."""
+def print_report(
+    console: Console, report: Mapping[str, int], not_counted: Mapping[str, int] | None = None
+) -> None:
+    """Print what was dropped, left out or not counted, and how treated rows compare.
+
+    Of the event types that were not counted the most frequent are named, where they are given.
+    """
     for line in sample_in_words(report):
         console.print(f"[dim]  {line}[/dim]")
+    not_counted = not_counted or {}
+    for event, events in list(not_counted.items())[:_MOST_NOT_COUNTED]:
+        console.print(Text.assemble(f"  {events:>9,}  ", plain(event), style="dim"))
+    if len(not_counted) > _MOST_NOT_COUNTED:
+        console.print(f"[dim]  and {len(not_counted) - _MOST_NOT_COUNTED} more[/dim]")

@@ -156,7 +156,7 @@ def _counted_once(terms: tuple[Term, ...]) -> NDArray[np.float64]:
     """Return 1 for the columns that `total_count` adds up, 0 for the others."""
     best: dict[str, int] = {}
     for t, term in enumerate(terms):
-        if term.measure != "count":
+        if term.measure != "count" or term.per is not None:
             continue
         held = best.get(term.event)
         if held is None or _whole(term) > _whole(terms[held]):
@@ -168,9 +168,11 @@ def _counted_once(terms: tuple[Term, ...]) -> NDArray[np.float64]:
     return chosen
 
 
-def _whole(term: Term) -> tuple[int, bool, int]:
-    """Order terms of one event by how much of its history they count: window, then decay."""
-    return term.window.us, term.half_life is None, term.half_life.us if term.half_life else 0
+def _whole(term: Term) -> tuple[bool, int, bool, int]:
+    """Order terms of one event by how much of its history they count: all, window, then decay."""
+    everything = term.where is None and term.cap_per_day is None
+    fading = term.half_life.us if term.half_life else 0
+    return everything, term.window.us, term.half_life is None, fading
 
 
 def _check_names(what: str, given: Mapping[str, Any], names: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountRule, CountSpec, match_events
 from ces_ml.spec.outcome import OutcomeSpec
 
-__all__ = ["ENGINES", "build_counts", "open_engine"]
+__all__ = ["ENGINES", "build_counts", "open_engine", "resolve_counts"]
 
 #: Engines by name.
 ENGINES: dict[str, Callable[..., Engine]] = {"duckdb": DuckDBEngine}
@@ -46,6 +46,22 @@ def open_engine(
     if options.get("observed_until") is not None:
         options["observed_until"] = parse_moment(options["observed_until"])
     return ENGINES[engine](events, schema, **options)
+
+
+def resolve_counts(
+    engine: Engine, rules: Sequence[CountRule], outcome: OutcomeSpec | None = None
+) -> CountSpec:
+    """Resolve rules against the event types of an engine's log, without the outcome's own.
+
+    Raises
+    ------
+    SpecError
+        As `CountSpec.from_rules`.
+    """
+    known = list(engine.profile().event_types)
+    own = match_events(outcome.kept_out, known) if outcome else []
+    support = engine.support() if any(r.min_support is not None for r in rules) else None
+    return CountSpec.from_rules(rules, known, exclude=own, support=support)
 
 
 def build_counts(
@@ -112,9 +128,7 @@ def build_counts(
     with open_engine(events, schema, engine=engine, **options) as opened:
         spec = counts
         if not isinstance(spec, CountSpec):
-            known = list(opened.profile().event_types)
-            own = match_events(outcome.kept_out, known) if outcome else []
-            spec = CountSpec.from_rules(spec, known, exclude=own)
+            spec = resolve_counts(opened, spec, outcome)
         return opened.table(spec, rows, outcome, treated=treated)
 
 

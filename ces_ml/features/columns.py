@@ -6,23 +6,24 @@ like in a log is settled here, strictly, before anything is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from ces_ml.errors import EventLogError, did_you_mean, show
 from ces_ml.events import EventSchema
+from ces_ml.features.property_columns import (
+    FLOATS,
+    NOTHING,
+    UNSIGNED,
+    WHOLE,
+    Ask,
+    filter_column,
+    property_column,
+)
+from ces_ml.sql.plan import Property
 from ces_ml.sql.quoting import identifier, literal
 
 __all__ = ["Ask", "label_sql", "mixed_zones", "prelude_sql", "rows_sql", "unparseable"]
 
-#: Asks ``source`` a question in SQL and returns the only row of the answer.
-Ask = Callable[[str], tuple[Any, ...]]
-
-_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-_UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
-_FLOATS = ("FLOAT", "DOUBLE")
-_NUMBERS = (*_WHOLE, *_UNSIGNED, *_FLOATS)
-_NOTHING = '"NULL"'  # the type of a column without a single value
 _NANOSECONDS = {"TIMESTAMP_NS": True, "TIMESTAMPTZ_NS": False}  # and whether naive
 #: How a table of labels may write an outcome.
 _ZERO, _ONE = "('0', '0.0', 'false')", "('1', '1.0', 'true')"
@@ -32,7 +33,11 @@ _ZONED = r"\d+[-/]\d+[-/]\d+[T ]+\d+:\d+(:\d+(\.\d*)?)?\s*([A-Za-z].*|[+-]\d.*)"
 
 
 def prelude_sql(
-    types: Mapping[str, str], ask: Ask, schema: EventSchema, properties: tuple[str, ...]
+    types: Mapping[str, str],
+    ask: Ask,
+    schema: EventSchema,
+    properties: Sequence[Property],
+    filters: Sequence[str] = (),
 ) -> tuple[str, bool]:
     """Return the SELECT that makes ``ev`` (nulls still in it) and whether times were naive.
 
@@ -42,15 +47,17 @@ def prelude_sql(
         The columns of ``source`` and DuckDB's names of their types.
     ask : callable
     schema : EventSchema
-    properties : tuple of str
+    properties : sequence of Property
         Value columns, ``p0, p1, …`` of ``ev``.
+    filters : sequence of str
+        Filters in their canonical text, ``f0, f1, …`` of ``ev``: true or false, never null.
 
     Raises
     ------
     EventLogError
         If a column is missing or its type or content can't be used.
     """
-    wanted = [schema.customer_col, schema.event_col, schema.timestamp_col, *properties]
+    wanted = [schema.customer_col, schema.event_col, schema.timestamp_col]
     if schema.arrival_col:
         wanted.append(schema.arrival_col)
     _check_columns(
@@ -61,7 +68,8 @@ def prelude_sql(
         f"{_customer(ask, schema.customer_col, types)} AS customer_id",
         f"{_event(ask, schema.event_col, types)} AS event_type",
         f"{times} AS ts_us",
-        *(f"{_number(ask, p, types)} AS p{k}" for k, p in enumerate(properties)),
+        *(f"{property_column(ask, p, types)} AS p{k}" for k, p in enumerate(properties)),
+        *(f"{filter_column(ask, f, types)} AS f{k}" for k, f in enumerate(filters)),
     ]
     if schema.arrival_col:
         parts.append(f"{_time(ask, schema.arrival_col, types)[0]} AS arrival_us")
@@ -99,7 +107,7 @@ def label_sql(types: Mapping[str, str], ask: Ask, column: str) -> str:
     name, kind = identifier(column), types[column]
     text = f"lower(trim(CAST({name} AS VARCHAR)))"
     zero, one = (f"{text} IN {words}" for words in (_ZERO, _ONE))
-    missing = f"{name} IS NULL" + (f" OR isnan({name})" if kind in _FLOATS else "")
+    missing = f"{name} IS NULL" + (f" OR isnan({name})" if kind in FLOATS else "")
     wrong = f"(NOT ({missing}) AND NOT ({zero} OR {one}))"
     bad, example = ask(f"SELECT COUNT(*) FILTER {wrong}, MIN({text}) FILTER {wrong} FROM source")
     if bad:
@@ -125,11 +133,11 @@ def _check_columns(wanted: Sequence[str], types: Mapping[str, str], what: str, w
 
 def _customer(ask: Ask, column: str, types: Mapping[str, str]) -> str:
     name, kind = identifier(column), types[column]
-    if kind in _FLOATS:
+    if kind in FLOATS:
         return _whole(ask, column, "customer ids", kind)
-    if kind in (*_WHOLE, *_UNSIGNED, "VARCHAR", "UUID"):
+    if kind in (*WHOLE, *UNSIGNED, "VARCHAR", "UUID"):
         return name
-    if kind == _NOTHING or kind.startswith("ENUM"):
+    if kind == NOTHING or kind.startswith("ENUM"):
         return f"CAST({name} AS VARCHAR)"
     raise EventLogError(
         f"customer ids in {show(column)} have a type that can't identify a customer",
@@ -141,9 +149,9 @@ def _customer(ask: Ask, column: str, types: Mapping[str, str]) -> str:
 
 def _event(ask: Ask, column: str, types: Mapping[str, str]) -> str:
     name, kind = identifier(column), types[column]
-    if kind in _FLOATS:
+    if kind in FLOATS:
         return f"CAST({_whole(ask, column, 'event types', kind)} AS VARCHAR)"
-    named = (*_WHOLE, *_UNSIGNED, "VARCHAR", "UUID", "BOOLEAN", _NOTHING)
+    named = (*WHOLE, *UNSIGNED, "VARCHAR", "UUID", "BOOLEAN", NOTHING)
     if kind in named or kind.startswith("ENUM"):
         return f"CAST({name} AS VARCHAR)"
     raise EventLogError(
@@ -171,31 +179,6 @@ def _whole(ask: Ask, column: str, what: str, kind: str) -> str:
     return f"CASE WHEN NOT isnan({name}) THEN CAST({name} AS BIGINT) END"
 
 
-def _number(ask: Ask, column: str, types: Mapping[str, str]) -> str:
-    name, kind = identifier(column), types[column]
-    number = f"TRY_CAST({name} AS DOUBLE)"
-    readable = (*_NUMBERS, "VARCHAR", "BOOLEAN", _NOTHING)
-    if not (kind in readable or kind.startswith("DECIMAL")):
-        raise EventLogError(
-            f"column {show(column)} can't be summed",
-            got=f"type {kind}",
-            allowed="numbers",
-            hint="name a number column as property or value_col",
-        )
-    bad = ask(
-        f"SELECT COUNT(*) FROM source WHERE {name} IS NOT NULL "
-        f"AND ({number} IS NULL OR NOT isfinite({number}))"
-    )[0]
-    if bad:
-        raise EventLogError(
-            f"column {show(column)} holds values that can't be summed",
-            got=f"{bad:,} rows with NaN, infinity or text",
-            allowed="finite numbers; null counts as 0",
-            hint="clean the column, or turn NaN into null",
-        )
-    return number
-
-
 def _time(ask: Ask, column: str, types: Mapping[str, str]) -> tuple[str, bool]:
     """Return the expression for UTC microseconds and whether the times carry no zone."""
     name, kind = identifier(column), types[column]
@@ -209,7 +192,7 @@ def _time(ask: Ask, column: str, types: Mapping[str, str]) -> tuple[str, bool]:
         return f"(({ns}) - ((({ns}) % 1000) + 1000) % 1000) // 1000", _NANOSECONDS[kind]
     if kind == "VARCHAR":
         return _time_in_text(ask, column)
-    if kind == _NOTHING:
+    if kind == NOTHING:
         return f"CAST({name} AS BIGINT)", True
     raise EventLogError(
         f"column {show(column)} does not hold times",

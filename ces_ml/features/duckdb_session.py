@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.events import EventSchema
 from ces_ml.features.columns import prelude_sql
 from ces_ml.features.sources import open_source
+from ces_ml.sql.plan import Property
 from ces_ml.sql.quoting import literal
 
 __all__ = ["DuckDBSession"]
@@ -85,9 +86,11 @@ class DuckDBSession:
                 hint="correct the option, or leave it out",
             ) from error
 
-    def prelude(self, schema: EventSchema, properties: tuple[str, ...]) -> tuple[str, bool]:
+    def prelude(
+        self, schema: EventSchema, properties: Sequence[Property], filters: Sequence[str] = ()
+    ) -> tuple[str, bool]:
         """Return the SELECT that makes ``ev``, nulls still in it, and whether times were naive."""
-        return prelude_sql(self.types(), self.ask, schema, properties)
+        return prelude_sql(self.types(), self.ask, schema, properties, filters)
 
     def types(self) -> dict[str, str]:
         """Return the columns of the log and DuckDB's names of their types."""

@@ -60,9 +60,11 @@ class Engine(Protocol):
     """Counts events as of moments.
 
     Law: for row *i* = (customer *c*, moment *T*) and term *t* with window *W*, ``X[i, t]`` is the
-    measure over the events of *c* of the term's type with ``T − W ≤ timestamp < T`` in integer UTC
-    microseconds and, where the log has an arrival column, ``arrival < T``; each event weighs
-    ``2^(−(T − timestamp)/half_life)`` where the term decays. Cap and transform are not applied.
+    measure over the events of *c* of the term's types with ``T − W ≤ timestamp < T`` in integer
+    UTC microseconds and, where the log has an arrival column, ``arrival < T``, for which the
+    term's filter is true; each event weighs ``2^(−(T − timestamp)/half_life)`` where the term
+    decays. A pair of events is one event at its end, made of what had arrived before *T*. Cap and
+    transform are not applied, a cap per day and a rate are.
     The result does not depend on the order of the log, on its files, or on threads. An engine is
     a context manager over its log; what it can't answer it refuses with a `CesError`.
     """
@@ -78,6 +80,10 @@ class Engine(Protocol):
 
     def profile(self) -> LogProfile:
         """Read the log once and say what it holds."""
+        ...
+
+    def support(self) -> Mapping[str, int]:
+        """Return how many customers have each event type."""
         ...
 
     def table(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ces_ml.events import EventSchema
+from ces_ml.sql.plan import Property
 
 __all__ = ["Session", "number"]
 
@@ -15,12 +17,15 @@ class Session(Protocol):
     Law: every query is in the common subset of DuckDB and Spark (`ces_ml.sql`); its relations are
     those that `make` and `register` have made, seen by this session alone. `prelude` is the only
     part that knows how the log stores ids, numbers and times: it returns the SELECT for
-    ``ev(customer_id, event_type, ts_us, p0, p1, …[, arrival_us])`` with times in integer UTC
-    microseconds. Results do not depend on threads or on the order of the log. What the engine
-    below refuses is raised as an `EventLogError`.
+    ``ev(customer_id, event_type, ts_us, p0, p1, …, f0, f1, …[, arrival_us])`` with times in
+    integer UTC microseconds and filters on properties answered, true or false. Results do not
+    depend on threads or on the order of the log. What the engine below refuses is raised as an
+    `EventLogError`.
     """
 
-    def prelude(self, schema: EventSchema, properties: tuple[str, ...]) -> tuple[str, bool]:
+    def prelude(
+        self, schema: EventSchema, properties: Sequence[Property], filters: Sequence[str] = ()
+    ) -> tuple[str, bool]:
         """Return the SELECT that makes ``ev``, nulls still in it, and whether times were naive."""
         ...
 

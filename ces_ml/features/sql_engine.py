@@ -5,16 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.events import EventSchema
 from ces_ml.features.engine import LogProfile, moment_of
 from ces_ml.features.judging import make_sample
-from ces_ml.features.matrix import long_to_csr
+from ces_ml.features.long_counts import count_matrix
 from ces_ml.features.profile import read_profile
 from ces_ml.features.sampling import ObservedLog, make_candidates
 from ces_ml.features.session import Session
@@ -23,9 +20,12 @@ from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.duration import SECOND_US
 from ces_ml.spec.outcome import OutcomeSpec
-from ces_ml.sql.counting import CountPlan, count_sql
+from ces_ml.sql.plan import CountPlan, Property
 
 __all__ = ["SqlEngine"]
+
+#: Measures that read a number, and what they do with it.
+_READS = {"sum": "sums a value", "mean": "averages a value", "duration": "adds up durations"}
 
 
 class SqlEngine:
@@ -117,9 +117,10 @@ class SqlEngine:
         self._check_values(spec)
         if outcome is not None and outcome.labels is not None:
             as_of = _labelled(as_of, outcome)
-        grows = outcome.growth.property if outcome is not None and outcome.growth else None
+        column = outcome.growth.property if outcome is not None and outcome.growth else None
+        grows = Property(column) if column else None
         properties = tuple(dict.fromkeys([*plan.properties, *([grows] if grows else [])]))
-        select, _ = self.session.prelude(self.schema, properties)
+        select, _ = self.session.prelude(self.schema, properties, plan.filters)
         self.session.make(
             "VIEW",
             "ev",
@@ -132,9 +133,11 @@ class SqlEngine:
         report = {"rows_read": profile.rows, **profile.dropped}
         if self.schema.arrival_col is not None:
             report["null_arrival"] = profile.never_arrived
-        unseen = set(profile.event_types) - set(spec.events)
+        counted = set(spec.events)
+        unseen = {e: n for e, n in profile.event_types.items() if e not in counted}
+        unseen = dict(sorted(unseen.items(), key=lambda item: -item[1]))
         report["event_types_not_counted"] = len(unseen)
-        report["events_not_counted"] = sum(profile.event_types[e] for e in unseen)
+        report["events_not_counted"] = sum(unseen.values())
         end_us = profile.last_us if self._observed_us is None else self._observed_us
         arrival = self.schema.arrival_col is not None
         log = ObservedLog(profile, end_us, arrival, self.schema.customer_col)
@@ -143,15 +146,25 @@ class SqlEngine:
         sample = make_sample(self.session, log, outcome, report, value=value, treated=treated)
         keys = self._keys()
         report["rows"] = len(keys)
-        X = self._count(plan, len(keys))
-        return CountTable(keys, X, spec, sample.y, report, sample.sample_weight)
+        X = count_matrix(self.session, plan, spec, len(keys), report, arrival=arrival)
+        return CountTable(keys, X, spec, sample.y, report, sample.sample_weight, unseen)
+
+    def support(self) -> dict[str, int]:
+        """Return how many customers have each event type. Reads the log once more."""
+        select, _ = self.session.prelude(self.schema, ())
+        found = self.session.fetch(
+            f"SELECT event_type, COUNT(DISTINCT customer_id) AS n FROM ({select}) "
+            "WHERE event_type IS NOT NULL AND ts_us IS NOT NULL GROUP BY event_type"
+        ).to_pydict()
+        return dict(zip(found["event_type"], found["n"], strict=True))
 
     def _check_values(self, spec: CountSpec) -> None:
         for term in spec.terms:
-            if term.measure == "sum" and not (term.property or self.schema.value_col):
+            reads = _READS.get(term.measure)
+            if reads and not (term.property or term.until or self.schema.value_col):
                 raise EventLogError(
-                    f"term {show(term.name)} sums a value but no column is named",
-                    got="measure: sum without property",
+                    f"term {show(term.name)} {reads} but no column is named",
+                    got=f"measure: {term.measure} without property",
                     allowed="a property of the term, or value_col in the event schema",
                     hint="name the value column",
                 )
@@ -161,20 +174,6 @@ class SqlEngine:
         customer = found["customer_id"].to_pandas()
         moments = pd.DatetimeIndex(found["as_of_us"].to_numpy().astype("datetime64[us]"), tz="UTC")
         return pd.DataFrame({self.schema.customer_col: customer, "as_of": moments})
-
-    def _count(self, plan: CountPlan, n_rows: int) -> Any:
-        self.session.register(
-            "vo",
-            event_type=pa.array(plan.events, pa.string()),
-            code=pa.array(range(len(plan.events)), pa.int32()),
-            window_us=pa.array(plan.windows, pa.int64()),
-        )
-        query = count_sql(plan, arrival=self.schema.arrival_col is not None)
-        found = self.session.fetch(query)
-        aggregates = [_finite(found[f"a{k}"]) for k in range(len(plan.aggregates))]
-        return long_to_csr(
-            found["r"].to_numpy(), found["code"].to_numpy(), aggregates, plan, n_rows
-        )
 
 
 def _labelled(as_of: AsOf | None, outcome: OutcomeSpec) -> AsOf:
@@ -189,17 +188,3 @@ def _labelled(as_of: AsOf | None, outcome: OutcomeSpec) -> AsOf:
         allowed="labels alone: every row of their table has its own as_of",
         hint="remove as_of, or the labels",
     )
-
-
-def _finite(column: Any) -> NDArray[np.float64]:
-    """Return an aggregate as floats, NaN where there is none; refuse sums past all floats."""
-    values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
-    overflown = np.isinf(values).sum() + np.isnan(values).sum() - column.null_count
-    if overflown:
-        raise EventLogError(
-            "sums of a value column are larger than any number",
-            got=f"{overflown:,} sums beyond 1.8e308",
-            allowed="values whose sums are finite",
-            hint="clean or rescale the value column",
-        )
-    return values

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ces_ml.report.plain_text import markdown_text
+from ces_ml.spec.words import measured_as
 from ces_ml.weights import IntegerPoints, Provenance, WeightedTerm, WeightSet
 
 __all__ = ["weight_card"]
@@ -101,16 +102,7 @@ def _interval(term: WeightedTerm) -> str:
 
 
 def _measured(term: WeightedTerm) -> str:
-    parts = [f"{term.measure} of {markdown_text(term.event)} in {term.window}"]
-    if term.property is not None:
-        parts.append(f"property {markdown_text(term.property)}")
-    if term.half_life is not None:
-        parts.append(f"half-life {term.half_life}")
-    if term.cap is not None:
-        parts.append(f"cap {term.cap:g}")
-    if term.transform != "identity":
-        parts.append(term.transform)
-    return ", ".join(parts)
+    return ", ".join(markdown_text(phrase) for phrase in measured_as(term))
 
 
 def _points(weight_set: WeightSet) -> list[str]:

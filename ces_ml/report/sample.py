@@ -54,6 +54,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "rows in the sample whose outcome had happened unseen: their events had not arrived by "
         "as_of",
     ),
+    "unpaired_starts": (
+        "start without an end of its own, not counted",
+        "starts without an end of their own, not counted",
+    ),
     "event_types_not_counted": ("event type not counted", "event types not counted"),
     "events_not_counted": ("event of such a type", "events of these types"),
 }

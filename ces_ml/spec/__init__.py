@@ -4,9 +4,10 @@ from ces_ml.spec.as_of import AsOf, AsOfAnchor, AsOfDates, AsOfTable, parse_as_o
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountRule, CountSpec
 from ces_ml.spec.duration import Duration
+from ces_ml.spec.measures import MEASURES
 from ces_ml.spec.outcome import Growth, OutcomeSpec
 from ces_ml.spec.outside import LabelSpec, TreatedSpec
-from ces_ml.spec.terms import MEASURES, TRANSFORMS, Term
+from ces_ml.spec.terms import TRANSFORMS, Term
 
 __all__ = [
     "MEASURES",

@@ -41,6 +41,8 @@ class CountTable:
         What was read, left out and why.
     sample_weight : ndarray of float64, of shape (n_rows,), optional
         How much a row counts where rows do not count alike; see `TreatedSpec`.
+    not_counted : mapping of str to int
+        Event types of the log that no term looks at, the most frequent first, with their events.
     """
 
     keys: pd.DataFrame
@@ -49,6 +51,7 @@ class CountTable:
     y: NDArray[np.int8] | None = None
     report: Mapping[str, int] = field(default_factory=dict)
     sample_weight: NDArray[np.float64] | None = None
+    not_counted: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.X.shape[0])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import Field, field_validator
 
-from ces_ml.errors import SpecError, did_you_mean, show
 from ces_ml.spec.model import SpecModel
-from ces_ml.spec.terms import Measure, Term, Transform, Window, unique_names
+from ces_ml.spec.rules import CountRule, match_events, resolve_rules
+from ces_ml.spec.terms import Term, unique_names
 
 __all__ = ["CountRule", "CountSpec", "match_events"]
 
@@ -56,59 +54,30 @@ class CountSpec(SpecModel):
         rules: Sequence[CountRule],
         event_types: Iterable[str],
         exclude: Iterable[str] = (),
+        support: Mapping[str, int] | None = None,
     ) -> Self:
         """Resolve rules with patterns against the event types that a log holds.
+
+        The patterns are gone afterwards: event types that a later log brings are not counted.
 
         Parameters
         ----------
         rules : sequence of CountRule
-            At least one. Each makes one term an event type that it matches, in sorted order.
+            At least one. Each makes one term a window of every event type that it matches, in
+            sorted order; or, with ``as``, one term a window of all of them.
         event_types : iterable of str
             What the log holds.
         exclude : iterable of str
             Event types that no pattern may bring in: the outcome's own events.
+        support : mapping of str to int, optional
+            Customers that have an event type; needed where a rule has `min_support`.
 
         Raises
         ------
         SpecError
             If a rule matches nothing, names an excluded event, or counts what another one does.
         """
-        known, kept_out = sorted(set(event_types)), set(exclude)
-        terms: list[Term] = []
-        for rule in rules:
-            named = [e for e in rule.events if e in kept_out]
-            if named:
-                raise SpecError(
-                    "a count rule names an event of the outcome",
-                    got=show(named[0]),
-                    allowed="event types other than the outcome's own",
-                    hint="remove it from the rule, or insist with `count_own_events: true` in the "
-                    "outcome",
-                )
-            left_out = set(match_events(rule.exclude, known, must_match=False))
-            chosen = [
-                e
-                for e in match_events(rule.events, known)
-                if e not in left_out and e not in kept_out
-            ]
-            if not chosen:
-                raise SpecError(
-                    "a count rule leaves no event type to count",
-                    got=", ".join(show(p) for p in rule.events),
-                    allowed="event types other than the outcome's own: "
-                    + did_you_mean(rule.events[0], set(known) - kept_out),
-                    hint="widen `events` or shorten `exclude`",
-                )
-            for term in (Term(event=e, **rule.term_options()) for e in chosen):
-                if term in terms:
-                    raise SpecError(
-                        "two count rules count the same",
-                        got=f"{term.measure} of {show(term.event)} over {term.window}, twice",
-                        allowed="rules that differ in events, measure, window, half_life, cap or "
-                        "transform",
-                        hint="leave the event out of one of the rules with `exclude`",
-                    )
-                terms.append(term)
+        terms = resolve_rules(rules, sorted(set(event_types)), set(exclude), support)
         return cls(terms=tuple(terms))
 
     @property
@@ -118,71 +87,6 @@ class CountSpec(SpecModel):
 
     @property
     def events(self) -> tuple[str, ...]:
-        """Event types counted, in order of first use."""
-        return tuple(dict.fromkeys(t.event for t in self.terms))
-
-
-class CountRule(SpecModel):
-    """One line of a configuration: which event types to count, and how.
-
-    Parameters
-    ----------
-    events : str or sequence of str, default="*"
-        Event types or glob patterns. A name that the log holds is not read as a pattern; ``"*"``
-        always means every event type (an event type of that name alone is ``"[*]"``).
-    exclude : str or sequence of str, optional
-        Event types or patterns that this rule leaves out.
-    measure, property, window, half_life, cap, transform
-        As in `Term`.
-    """
-
-    events: tuple[str, ...] = Field(default=("*",), min_length=1)
-    exclude: tuple[str, ...] = ()
-    measure: Measure = "count"
-    property: str | None = None
-    window: Window
-    half_life: Window | None = None
-    cap: float | None = Field(default=None, gt=0)
-    transform: Transform = "identity"
-
-    @field_validator("events", "exclude", mode="before")
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    def term_options(self) -> dict[str, Any]:
-        """Return the options that every term of this rule gets."""
-        return self.model_dump(exclude={"events", "exclude"})
-
-
-def match_events(
-    patterns: Sequence[str], known: Sequence[str], *, must_match: bool = True
-) -> list[str]:
-    """Return the event types of `known` that the names and globs in `patterns` mean, sorted.
-
-    Raises
-    ------
-    SpecError
-        If a pattern matches nothing and `must_match`; the message names the nearest event type.
-
-    Examples
-    --------
-    >>> match_events(["buy_*"], ["buy_meat", "login", "buy_deli"])
-    ['buy_deli', 'buy_meat']
-    """
-    held, found = set(known), set()
-    for pattern in patterns:
-        if pattern in held and pattern != "*":
-            found.add(pattern)
-            continue
-        glob = re.compile(fnmatch.translate(pattern))
-        matches = {e for e in held if glob.match(e)}
-        if not matches and must_match:
-            raise SpecError.unknown(
-                "no event type in the log matches",
-                pattern,
-                known,
-                hint="correct the name, or look at the log's event types",
-            )
-        found |= matches
-    return sorted(found)
+        """Event types that are looked at, in order of first use."""
+        looked_at = (e for t in self.terms for e in (*t.counted, t.until) if e is not None)
+        return tuple(dict.fromkeys(looked_at))

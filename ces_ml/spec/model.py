@@ -21,7 +21,12 @@ class SpecModel(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        validate_by_name=True,
+        serialize_by_alias=True,
     )
     error_class: ClassVar[type[CesError]] = SpecError
 
@@ -151,7 +156,7 @@ def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
             continue
         field = current.model_fields.get(part)
         current = _model_in(field.annotation) if field else None
-    return list(current.model_fields) if current else []
+    return [f.alias or name for name, f in current.model_fields.items()] if current else []
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from ces_ml.errors import SpecError, show
 from ces_ml.spec.duration import Duration
+from ces_ml.spec.measures import Measure, Rate, check_options, is_default
 from ces_ml.spec.model import SpecModel
+from ces_ml.spec.where import parse_where
 
-__all__ = ["MEASURES", "TRANSFORMS", "Measure", "Term", "Transform", "Window", "saturate"]
+__all__ = ["TRANSFORMS", "Filter", "Term", "Transform", "Window", "saturate", "unique_names"]
 
-#: How the events of one type inside the window become one number.
-#: ``count``: how many. ``sum``: the total of a value column. ``active_days``: on how many
-#: different UTC days.
-Measure = Literal["count", "sum", "active_days"]
 Transform = Literal["identity", "log1p", "sqrt"]
-MEASURES: tuple[str, ...] = get_args(Measure)
 
 
 def _signed_log1p(n: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -53,65 +51,106 @@ def _positive(value: Any) -> Duration:
 
 
 Window = Annotated[Duration, BeforeValidator(_positive)]
+#: A filter on properties, in its canonical text.
+Filter = Annotated[str, AfterValidator(lambda text: str(parse_where(text)))]
 
 
 class Term(SpecModel):
-    """One number about a customer: an event type, measured over a window, capped, transformed.
+    """One number about a customer: events of a type, measured over a window, capped, transformed.
 
     The count of a term as of a moment is taken over events in ``[as_of − window, as_of)``;
-    ``g(n) = transform(min(n, cap))`` enters the score.
+    ``g(n) = transform(min(n, cap))`` enters the score. No event is 0, whatever the measure.
 
     Parameters
     ----------
     event : str
-        The event type. Any text.
-    measure : {"count", "sum", "active_days"}, default="count"
-        How the events become a number.
+        The event type, or what `members` are called together. Any text.
+    members : tuple of str, optional
+        Event types that are counted as one, by their exact names; `event` alone when not given.
+    measure : {"count", "sum", "mean", "duration", "active_days", "distinct"}, default="count"
+        How the events become a number; see `ces_ml.spec.measures`.
     property : str, optional
-        The column that ``sum`` adds up; the `value_col` of the `EventSchema` when not given.
+        The column that ``sum``, ``mean`` and ``duration`` read (the `value_col` of the
+        `EventSchema` when not given), or whose different values ``distinct`` counts. A duration
+        is an interval or a number of seconds.
+    until : str, optional
+        With ``duration``: the event type that ends what `event` starts. A start is paired with
+        the customer's next end, if no other start lies between; the pair counts at its end, with
+        its whole length. Starts without an end are not counted.
+    unit : Duration, optional
+        The unit of ``duration``; ``"1h"`` when not given.
+    neutral : float, default=0
+        The value that a ``mean`` is less of: the count is ``mean − neutral``. With a half-life the
+        mean is weighted; events older than about 900 half-lives have no weight left, and where
+        nothing else is there the mean is neutral.
+    where : str, optional
+        A filter on properties, such as ``"amount > 100 and not returned"``; see
+        `ces_ml.spec.where.parse_where`. Kept in its canonical form.
     window : Duration
         How far back events count, for example ``"90d"``.
     half_life : Duration, optional
-        With it an event of age *a* counts ``2^(−a/half_life)`` instead of 1. Not for
-        ``active_days``.
+        With it an event of age *a* counts ``2^(−a/half_life)`` instead of 1.
+    cap_per_day : float, optional
+        What the events of one UTC day add is cut to it (and to ``−cap_per_day``).
     cap : float, optional
         Counts above it are cut to it (below ``−cap`` for negative sums).
+    per : {"day"}, optional
+        ``"day"``: the count is divided by the days on which it could have grown, the time since
+        the customer's first known event, at least 1 day and at most the window. Before `cap`.
     transform : {"identity", "log1p", "sqrt"}, default="identity"
-        Applied after the cap; ``sign(n)·f(|n|)`` where a sum is negative.
+        Applied after the cap; ``sign(n)·f(|n|)`` where a count is negative.
     name : str, default=""
         What the term is called in rules and tables. `CountSpec` fills it in.
+
+    Raises
+    ------
+    SpecError
+        If the measure can't use an option, or two options exclude each other.
 
     Examples
     --------
     >>> Term(event="login", window="30d", transform="log1p").measure
     'count'
+    >>> Term(event="purchase", where="amount>100", window="30d").where
+    'amount > 100'
     """
 
     name: str = ""
     event: str
+    members: tuple[str, ...] = ()
     measure: Measure = "count"
     property: str | None = Field(default=None, min_length=1)
+    until: str | None = None
+    unit: Window | None = None
+    neutral: float = 0.0
+    where: Filter | None = None
     window: Window
     half_life: Window | None = None
+    cap_per_day: float | None = Field(default=None, gt=0)
     cap: float | None = Field(default=None, gt=0)
+    per: Rate | None = None
     transform: Transform = "identity"
+
+    @field_validator("members")
+    @classmethod
+    def _once(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(members)))
 
     def model_post_init(self, context: object) -> None:
         """Refuse options that the measure can't use."""
-        if self.property is not None and self.measure != "sum":
+        check_options(self)
+        if self.until in self.counted:
             raise SpecError(
-                f"measure {self.measure} does not use a property",
-                got=f"property: {show(self.property)}",
-                allowed="property with measure: sum",
-                hint="remove the property or change the measure",
+                "an event can't be the end of itself",
+                got=f"until: {show(self.until)}",
+                allowed="another event type than those that start",
+                hint="name the event that ends it in `until`",
             )
-        if self.half_life is not None and self.measure == "active_days":
-            raise SpecError(
-                "active days do not decay",
-                got=f"half_life: {self.half_life}",
-                allowed="half_life with measure: count or sum",
-                hint="remove the half_life or change the measure",
-            )
+
+    @builtins.property  # `property` is a field here
+    def counted(self) -> tuple[str, ...]:
+        """Event types that are counted, by their exact names."""
+        return self.members or (self.event,)
 
 
 def saturate(n: NDArray[np.float64], cap: float | None, transform: str) -> NDArray[np.float64]:
@@ -136,26 +175,55 @@ def saturate(n: NDArray[np.float64], cap: float | None, transform: str) -> NDArr
     return TRANSFORMS[transform](n)
 
 
+#: What tells two terms of one event apart, and how a name says it.
+_PARTS = {
+    "measure": "{}",
+    "property": "{}",
+    "until": "until {}",
+    "where": "where {}",
+    "window": "{}",
+    "half_life": "{}",
+    "cap": "{}",
+    "cap_per_day": "{:g} a day",
+    "per": "per {}",
+    "neutral": "neutral {:g}",
+    "unit": "in {}",
+    "transform": "{}",
+}
+
+
+def _stated(term: Term, part: str) -> Any:
+    value = getattr(term, part)
+    return None if is_default(part, value) else value
+
+
+def _bare_name(term: Term) -> str:
+    if term.where is None or term.members:
+        return term.event
+    return f"{term.event} where {term.where}"
+
+
 def unique_names(terms: Iterable[Term]) -> list[str]:
     """Return one name a term: the event type where that is enough, else with what differs.
+
+    A filter is always told, unless the events have been given a name of their own by `members`.
 
     Names that are given stay as they are; of several equal ones the first does. Whatever still
     collides gets the first free number. Naming named terms changes nothing.
     """
     terms = list(terms)
-    names = [t.name or t.event for t in terms]
+    names = [t.name or _bare_name(t) for t in terms]
     by_name: dict[str, list[int]] = {}
     for k, name in enumerate(names):
         by_name.setdefault(name, []).append(k)
-    parts = ("measure", "property", "window", "half_life", "cap", "transform")
-    for name, places in by_name.items():
+    for places in by_name.values():
         if len(places) == 1:
             continue
-        differing = [p for p in parts if len({getattr(terms[k], p) for k in places}) > 1]
+        differing = [p for p in _PARTS if len({getattr(terms[k], p) for k in places}) > 1]
         for k in places:
             if not terms[k].name:
-                words = [str(getattr(terms[k], p)) for p in differing if getattr(terms[k], p)]
-                names[k] = " ".join([name, *words])
+                words = [_PARTS[p].format(v) for p in differing if (v := _stated(terms[k], p))]
+                names[k] = " ".join([names[k], *words])
     given = {t.name for t in terms if t.name}
     wished, used = set(names), set[str]()
     for k, name in enumerate(names):

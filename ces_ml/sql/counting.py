@@ -1,134 +1,162 @@
 """The SQL that defines what is counted: one text in the common subset of DuckDB and Spark.
 
-An engine makes three relations first (its prelude), with times as integer UTC microseconds:
+An engine makes these relations first (its prelude), with times as integer UTC microseconds:
 
-- ``ev(customer_id, event_type, ts_us, p0, p1, …[, arrival_us])``: the log without nulls in its
-  first three columns; ``p0, p1, …`` are the value columns as DOUBLE.
+- ``ev(customer_id, event_type, ts_us, p0, p1, …, f0, f1, …[, arrival_us])``: the log without nulls
+  in its first three columns; ``p0, p1, …`` are the value columns, ``f0, f1, …`` say whether a
+  filter holds, and are never null.
 - ``cu(r, customer_id, as_of_us)``: the rows to count for; ``r`` numbers them from 0.
-- ``vo(event_type, code, window_us)``: the vocabulary, numbered from 0, with the longest window.
+- ``vo(event_type, code, window_us, part)``: the vocabulary: what is counted under which code, over
+  the longest of its windows, in which part of the plan. An event type may stand under several.
+- ``pv(event_type, code, window_us, is_start)``: the same for pairs, starts (1) and ends (0).
 
-Event names and ids are data in these relations, never part of the text. The result is long:
-``(r, code, a0, a1, …)``, one column an aggregate, only for pairs that have an event.
+Event names, ids, columns and filters are data in these relations, never part of the text. The
+results are long: ``(r, code, a…)``, one column an aggregate, only for pairs that have an event.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from ces_ml.spec.duration import DAY_US, Duration
-from ces_ml.spec.terms import Term
+from ces_ml.spec.duration import DAY_US
+from ces_ml.sql.measures import MASK_DAYS, Names, aggregate_sql, capped_sql, uses_masks
+from ces_ml.sql.plan import Aggregate, CountPlan, Part
 from ces_ml.sql.quoting import float_literal
 
-__all__ = ["Aggregate", "CountPlan", "count_sql"]
+__all__ = ["CountPlan", "Part", "count_sql", "exposure_sql", "unpaired_sql"]
+
+_DAY = float_literal(float(DAY_US))
+_DAY_OF = f"FLOOR({{}} / {_DAY})"
 
 
-@dataclass(frozen=True)
-class Aggregate:
-    """What is computed for a (row, event type) pair: a term without its event, cap, transform."""
-
-    measure: str
-    property: str | None
-    window: Duration
-    half_life: Duration | None
-
-    def sql(self, value_names: dict[str, str]) -> str:
-        """Return the aggregate over the columns ``age``, ``day`` and the value columns."""
-        inside = f"age <= {self.window.us}"
-        weight = "1"
-        if self.half_life is not None:
-            weight = f"EXP(age * {float_literal(-math.log(2) / self.half_life.us)})"
-        if self.measure == "active_days":
-            return f"COUNT(DISTINCT CASE WHEN {inside} THEN day END)"
-        if self.measure == "sum":
-            value = value_names[self.property or ""]
-            weighted = value if self.half_life is None else f"{value} * {weight}"
-            return f"SUM(CASE WHEN {inside} THEN {weighted} END)"
-        if self.half_life is None:
-            return f"COUNT(CASE WHEN {inside} THEN 1 END)"
-        return f"SUM(CASE WHEN {inside} THEN {weight} END)"
-
-
-@dataclass(frozen=True)
-class CountPlan:
-    """What one pass over the log computes for a set of terms.
-
-    Parameters
-    ----------
-    events : tuple of str
-        The vocabulary; the position is the code.
-    windows : tuple of int
-        Longest window of every event type, in microseconds.
-    aggregates : tuple of Aggregate
-        Columns ``a0, a1, …`` of the result.
-    columns : tuple of (int, int)
-        Code and aggregate of every term.
-    properties : tuple of str
-        Value columns ``p0, p1, …``.
-    """
-
-    events: tuple[str, ...]
-    windows: tuple[int, ...]
-    aggregates: tuple[Aggregate, ...]
-    columns: tuple[tuple[int, int], ...]
-    properties: tuple[str, ...]
-
-    @classmethod
-    def of(cls, terms: Sequence[Term], value_col: str | None = None) -> CountPlan:
-        """Group terms so that each aggregate is computed once.
-
-        Parameters
-        ----------
-        terms : sequence of Term
-        value_col : str, optional
-            The column of ``sum`` terms that name no property.
-        """
-        events: dict[str, int] = {}
-        aggregates: dict[Aggregate, int] = {}
-        windows: list[int] = []
-        columns = []
-        for term in terms:
-            column = (term.property or value_col) if term.measure == "sum" else None
-            aggregate = Aggregate(term.measure, column, term.window, term.half_life)
-            code = events.setdefault(term.event, len(events))
-            if code == len(windows):
-                windows.append(0)
-            windows[code] = max(windows[code], term.window.us)
-            columns.append((code, aggregates.setdefault(aggregate, len(aggregates))))
-        properties = tuple(dict.fromkeys(a.property for a in aggregates if a.property is not None))
-        return cls(tuple(events), tuple(windows), tuple(aggregates), tuple(columns), properties)
-
-
-def count_sql(plan: CountPlan, *, arrival: bool = False) -> str:
+def count_sql(plan: CountPlan, part: Part | None = None, *, arrival: bool = False) -> str:
     """Return the query that counts: an event of type t counts for row r iff
     ``as_of − window ≤ ts < as_of`` and, with `arrival`, ``arrival < as_of``.
 
     Parameters
     ----------
     plan : CountPlan
+    part : Part, optional
+        Which query of the plan; its first when not given.
     arrival : bool, default=False
         Whether ``ev`` has the column ``arrival_us``.
 
     Returns
     -------
     str
-        A SELECT with the columns ``r, code, a0, a1, …``; no order.
+        A SELECT with the columns ``r, code`` and the aggregates of the part; no order.
     """  # noqa: D205 - the rule is one sentence
-    names = {p: f"p{k}" for k, p in enumerate(plan.properties)}
-    outputs = [f"{a.sql(names)} AS a{k}" for k, a in enumerate(plan.aggregates)]
+    part = part or plan.parts[0]
+    aggregates = plan.of_part(part)
+    names: Names = {p: f"p{k}" for k, p in enumerate(plan.properties)} | {
+        f: f"f{k}" for k, f in enumerate(plan.filters)
+    }
+    if part.paired:
+        events = _pairs_known(arrival=arrival)
+    else:
+        used = {x for a in aggregates.values() for x in (a.value, a.where)}
+        columns = [name for x, name in names.items() if x in used]
+        events = _events_known(plan, part, columns, arrival=arrival)
+    sql = {k: aggregate_sql(a, names) for k, a in aggregates.items()}
+    if not part.daily:
+        outputs = ", ".join(f"{text} AS a{k}" for k, text in sql.items())
+        return f"\nSELECT r, code, {outputs}\nFROM ({events}) j\nGROUP BY r, code"
+    of_a_day = ", ".join(f"CAST({text} AS DOUBLE) AS d{k}" for k, text in sql.items())
+    caps = {k: a.cap_per_day for k, a in aggregates.items() if a.cap_per_day is not None}
+    outputs = ", ".join(f"{capped_sql(f'd{k}', cap)} AS a{k}" for k, cap in caps.items())
+    return f"""
+SELECT r, code, {outputs}
+FROM (
+  SELECT r, code, day, {of_a_day}
+  FROM ({events}) j
+  GROUP BY r, code, day
+) k
+GROUP BY r, code"""
+
+
+def _events_known(plan: CountPlan, part: Part, columns: list[str], *, arrival: bool) -> str:
+    """Return the query for the events of every row inside the longest window."""
+    aggregates = plan.of_part(part).values()
     inner = ["c.r AS r", "v.code AS code", "c.as_of_us - e.ts_us AS age"]
-    if any(a.measure == "active_days" for a in plan.aggregates):
-        inner.append(f"FLOOR(e.ts_us / {float_literal(float(DAY_US))}) AS day")
-    inner += [f"e.{n} AS {n}" for n in names.values()]
+    if any(_needs_day(a) for a in aggregates):
+        inner.append(f"{_DAY_OF.format('e.ts_us')} AS day")
+    if any(a.measure == "active_days" and uses_masks(a.window) for a in aggregates):
+        back = f"CAST({_DAY_OF.format('c.as_of_us')} - {_DAY_OF.format('e.ts_us')} AS INT)"
+        inner.append(f"{back} AS back")
+        inner.append(f"CAST(POWER(2E0, MOD({back}, {MASK_DAYS})) AS BIGINT) AS bit")
+    inner += [f"e.{n} AS {n}" for n in columns]
     known = " AND e.arrival_us < c.as_of_us" if arrival else ""
     return f"""
-SELECT r, code, {", ".join(outputs)}
-FROM (
   SELECT {", ".join(inner)}
   FROM ev e
   JOIN cu c ON e.customer_id = c.customer_id
   JOIN vo v ON e.event_type = v.event_type
-  WHERE e.ts_us < c.as_of_us AND e.ts_us >= c.as_of_us - v.window_us{known}
-) j
-GROUP BY r, code"""
+  WHERE v.part = {plan.parts.index(part)}
+    AND e.ts_us < c.as_of_us AND e.ts_us >= c.as_of_us - v.window_us{known}
+"""
+
+
+def _needs_day(aggregate: Aggregate) -> bool:
+    many = aggregate.measure == "active_days" and not uses_masks(aggregate.window)
+    return aggregate.part.daily or many
+
+
+def _pairs_known(*, arrival: bool) -> str:
+    """Return the query for the pairs of every row whose end lies inside the longest window.
+
+    Of events at the same moment ends come first, so that one session may begin where another
+    ends. With arrival times the pairs are those of the events that had arrived, row by row: one
+    that arrives later may part a start from its end.
+    """
+    if arrival:
+        ends = _ends_sql(
+            "c.r, v.code",
+            "c.r AS r, c.as_of_us AS as_of_us",
+            "JOIN cu c ON e.customer_id = c.customer_id",
+            "WHERE e.ts_us < c.as_of_us AND e.arrival_us < c.as_of_us",
+        )
+        rows, known = "p.r AS r", ""
+        as_of = "p.as_of_us"
+    else:
+        ends = _ends_sql("e.customer_id, v.code", "e.customer_id AS customer_id")
+        rows, known = "c.r AS r", "JOIN cu c ON p.customer_id = c.customer_id"
+        as_of = "c.as_of_us"
+    return f"""
+  SELECT {rows}, p.code AS code, {as_of} - p.ts_us AS age, {_DAY_OF.format("p.ts_us")} AS day,
+    (p.ts_us - p.before_us) / {float_literal(1e6)} AS seconds
+  FROM ({ends}) p {known}
+  WHERE p.is_start = 0 AND p.after_start = 1
+    AND p.ts_us < {as_of} AND p.ts_us >= {as_of} - p.window_us
+"""
+
+
+def _ends_sql(whose: str, columns: str, join: str = "", where: str = "") -> str:
+    """Return starts and ends, each with what came before it for the same customer and code."""
+    return f"""
+    SELECT {columns}, v.code AS code, v.window_us AS window_us, e.ts_us AS ts_us,
+      v.is_start AS is_start,
+      LAG(v.is_start) OVER (PARTITION BY {whose} ORDER BY e.ts_us, v.is_start) AS after_start,
+      LAG(e.ts_us) OVER (PARTITION BY {whose} ORDER BY e.ts_us, v.is_start) AS before_us
+    FROM ev e {join}
+    JOIN pv v ON e.event_type = v.event_type
+    {where}
+  """
+
+
+def unpaired_sql() -> str:
+    """Return the query for how many starts in the whole log have no end of their own."""
+    ends = _ends_sql("e.customer_id, v.code", "e.customer_id AS customer_id")
+    return f"""
+SELECT COUNT(CASE WHEN is_start = 1 THEN 1 END)
+  - COUNT(CASE WHEN is_start = 0 AND after_start = 1 THEN 1 END) AS n
+FROM ({ends}) p"""
+
+
+def exposure_sql() -> str:
+    """Return the query for how long every row's customer had been known, in the order of ``r``.
+
+    Reads ``fk(customer_id, known_us)``; see `ces_ml.sql.population`. Nothing (or less, for who
+    came later) where a customer was not known.
+    """
+    return """
+SELECT COALESCE(c.as_of_us - f.known_us, 0) AS exposure_us
+FROM cu c LEFT JOIN fk f ON c.customer_id = f.customer_id
+ORDER BY c.r"""

@@ -11,11 +11,10 @@ from joblib import Parallel, delayed
 
 from ces_ml.errors import CesWarning, ConfigError, EventLogError
 from ces_ml.evaluation import TimeSplit, split_by_time
-from ces_ml.features import LogProfile, open_engine
+from ces_ml.features import LogProfile, open_engine, resolve_counts
 from ces_ml.linear import AlphaChoice, Path, Points, RulePrice, SolverResult
 from ces_ml.spec.as_of import AsOf, parse_as_of
 from ces_ml.spec.count_table import CountTable
-from ces_ml.spec.counts import CountSpec, match_events
 from ces_ml.training import fitting
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.evaluating import evaluated
@@ -220,9 +219,7 @@ def count_for_training(
     )
     with opened as engine:
         profile = engine.profile()
-        known = list(profile.event_types)
-        own = match_events(config.outcome.kept_out, known)
-        spec = CountSpec.from_rules(config.counts, known, exclude=own)
+        spec = resolve_counts(engine, config.counts, config.outcome)
         table = engine.table(spec, _rows(config, labels), config.outcome, treated=treated)
     happened, rows = table.report.get("left_out_already_happened", 0), len(table)
     if happened > rows:

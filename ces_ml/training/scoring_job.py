@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,14 @@ class ScoringResult:
         See `Scorer.score`; one row a customer and moment.
     report : mapping of str to int
         Rows read and dropped; events of types that the weight set does not know.
+    not_counted : mapping of str to int
+        These types with their events, the most frequent first. They are ignored; a type of the
+        weight set that the log does not hold counts 0.
     """
 
     scores: pd.DataFrame
     report: Mapping[str, int]
+    not_counted: Mapping[str, int] = field(default_factory=dict)
 
 
 def score_events(
@@ -82,7 +86,8 @@ def score_events(
         engine=engine,
         **options,
     )
-    return ScoringResult(Scorer(weight_set, n_reasons).score(table), dict(table.report))
+    scores = Scorer(weight_set, n_reasons).score(table)
+    return ScoringResult(scores, dict(table.report), dict(table.not_counted))
 
 
 def write_scores(scores: pd.DataFrame, path: str | os.PathLike[str]) -> Path:

@@ -249,6 +249,21 @@ def test_null_ids_are_dropped_and_reported(home: Path, events: pd.DataFrame) -> 
     assert "3 rows without an event type, dropped" in done.output
 
 
+def test_scoring_names_the_most_frequent_events_that_it_ignores(
+    home: Path, events: pd.DataFrame
+) -> None:
+    assert call("train", "conversion.yaml", "--no-track", "-o", "w.json").exit_code == 0
+    new = events.head(7).assign(event_type="[bold]\x1b[31mnew")
+    more = pd.concat([new] * 999 + [events.head(1).assign(event_type="once")])
+    pd.concat([events, more]).to_parquet(home / "later.parquet")
+    done = call("score", "w.json", "later.parquet", "-o", "scores.csv")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"\d event types not counted\n +[\d,]+ events of these types\n", done.output)
+    assert r"6,993  [bold]\x1b[31mnew" in done.output
+    assert "once" not in done.output
+    assert re.search(r"\n +and \d+ more\n", done.output)
+
+
 def test_hostile_event_names_do_not_reach_the_terminal_raw(home: Path, events) -> None:
     name = "[bold]\x1b[31mlogin\n"
     events.replace({"event_type": {"login": name}}).to_parquet(home / "events.parquet")

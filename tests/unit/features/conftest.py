@@ -12,7 +12,7 @@ VISITS = ("login", "buy; it's", 'say "hi", twice', "two\nlines", "🎉 café")
 
 @pytest.fixture(scope="session")
 def log() -> pd.DataFrame:
-    """A log of 3,000 events in 2024 with awkward names, duplicates and nulls."""
+    """A log of 3,000 events in 2024 with awkward names, properties, duplicates and nulls."""
     rng = np.random.default_rng(0)
     n = 3_000
     seconds = rng.integers(0, 200 * 86_400, n)
@@ -25,6 +25,10 @@ def log() -> pd.DataFrame:
             "value": rng.integers(-400, 400, n) / 4,
         }
     )
+    frame["seconds"] = rng.integers(0, 20_000, n) / 4
+    frame["channel"] = rng.choice(["web", "it's", "🎉", "Web"], n)
+    frame["returned"] = pd.array(rng.random(n) < 0.3, dtype="boolean")
+    frame.loc[::79, ["seconds", "channel", "returned"]] = None
     frame.loc[::97, "customer_id"] = None
     frame.loc[::89, "event_type"] = None
     frame.loc[::83, "timestamp"] = None
@@ -47,5 +51,20 @@ def spec() -> CountSpec:
             Term(event="login", measure="active_days", window="90d"),
             Term(event="buy; it's", measure="sum", window="90d", half_life="30d"),
             Term(event="buy; it's", measure="sum", window="60d"),
+            Term(event="login", measure="mean", neutral=3.5, window="60d", half_life="9d"),
+            Term(event="login", measure="mean", where="value > -50 and not returned", window="60d"),
+            Term(event="login", measure="duration", property="seconds", window="60d", per="day"),
+            Term(event="login", until="buy; it's", measure="duration", window="60d"),
+            Term(event="login", until="buy; it's", measure="duration", window="90d", cap_per_day=9),
+            Term(event="any", members=VISITS, window="60d", cap_per_day=1),
+            Term(
+                event="any",
+                members=VISITS[1:],
+                measure="distinct",
+                property="channel",
+                where="channel in ('web', 'it''s', '🎉')",
+                window="30d",
+            ),
+            Term(event="any", members=VISITS, measure="active_days", window="150d"),
         )
     )

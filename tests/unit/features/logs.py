@@ -13,7 +13,9 @@ from ces_ml.events import EventSchema
 from ces_ml.spec import AsOfTable, CountSpec, OutcomeSpec, Term, parse_as_of
 from ces_ml.spec.as_of import AsOf, AsOfAnchor, to_us
 from ces_ml.spec.duration import Duration
+from ces_ml.spec.measures import MEASURES, OPTIONS
 
+from . import filters
 from .reference import Event, GivenRow, Span, moment
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
@@ -25,17 +27,18 @@ KINDS = ("login", "Login", "login ", "", "a; DROP TABLE ev; --", "it's", 'say "h
 KINDS += ("🎉 caf\u00e9", "🎉 cafe\u0301", "*", "[a-z]?", "NULL", "code", "nul\0byte")
 #: Names of the columns; the second and third sets are what an engine uses for itself.
 NAMES = (
-    ("customer_id", "event_type", "timestamp", "value", "other", "arrived"),
-    ("event_type", "customer_id", "ts_us", "source", "p0", "as_of_us"),
-    ("ev", "r", "code", "age", "a0", "arrival_us"),
-    ('cu"stomer', "it's; --", "when\nit was", "v a l", "🎉", 'arr"" '),
+    ("customer_id", "event_type", "timestamp", "value", "other", "arrived", "text", "flag", "took"),
+    ("event_type", "customer_id", "ts_us", "source", "p0", "as_of_us", "f0", "day", "seconds"),
+    ("ev", "r", "code", "age", "a0", "arrival_us", "p1", "f1", "back"),
+    ('cu"stomer', "it's; --", "when\nit was", "v a l", "🎉", 'arr"" ', "and", "f\"l'ag", " "),
 )
+TEXTS = ("", "EUR", "eur", "it's", 'a"b;--', "two\nlines", "🎉", "caf\u00e9", "100", "true")
 #: A DST night in New York, a leap day, both sides of 1970, a plain day.
 BASES = tuple(
     to_us(datetime(*when, tzinfo=UTC))
     for when in [(2024, 3, 10, 7), (2024, 2, 29), (1970, 1, 1), (1969, 7, 1, 12), (2025, 6, 15, 1)]
 )
-WINDOWS = ("1s", "1h", "1d", "7d", "30d")
+WINDOWS = ("1s", "1h", "1d", "36h", "7d", "30d", "60d", "500d")
 ZONES = (None, "UTC", "+02:00", "America/New_York")
 
 
@@ -52,12 +55,13 @@ class Question:
     observed_until: int | None = None
     unit: str = "us"
     zone: str | None = None
+    intervals: bool = False
     given: tuple[GivenRow, ...] = ()
     spans: tuple[Span, ...] | None = None
 
     @property
     def schema(self) -> EventSchema:
-        customer, event, timestamp, value, _, arrived = self.names
+        customer, event, timestamp, value, _, arrived = self.names[:6]
         return EventSchema(
             customer_col=customer,
             event_col=event,
@@ -104,7 +108,7 @@ def spans_to_arrow(question: Question) -> pa.Table | None:
 
 def to_arrow(question: Question) -> pa.Table:
     """Write the log down with the names, unit and zone of the question."""
-    customer, event, timestamp, value, other, arrived = question.names
+    customer, event, timestamp, value, other, arrived, text, flag, took = question.names
     log, time = question.log, pa.timestamp(question.unit, question.zone)
 
     def times(moments: list[int | None]) -> pa.Array:
@@ -117,6 +121,12 @@ def to_arrow(question: Question) -> pa.Table:
             time,
         )
 
+    def lengths(seconds: list[float | None]) -> pa.Array:
+        if not question.intervals:
+            return pa.array(seconds, pa.float64())
+        exact = [None if s is None else round(s * 1_000_000) for s in seconds]
+        return pa.array(exact, pa.duration("us"))
+
     ids = [e.customer for e in log]
     customers = ids_to_arrow(ids, ids)
     return pa.table(
@@ -127,6 +137,9 @@ def to_arrow(question: Question) -> pa.Table:
             value: pa.array([e.values["value"] for e in log], pa.float64()),
             other: pa.array([e.values[other] for e in log], pa.float64()),
             arrived: times([e.arrived for e in log]),
+            text: pa.array([e.values.get(text) for e in log], pa.string()),
+            flag: pa.array([e.values.get(flag) for e in log], pa.bool_()),
+            took: lengths([e.values.get(took) for e in log]),
         }
     )
 
@@ -136,21 +149,55 @@ def rarely(none_of: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     return st.integers(0, 11).flatmap(lambda n: st.none() if n == 11 else none_of)
 
 
-values = st.integers(-800, 800).map(lambda n: n / 8) | st.sampled_from([0.0, 2.0**40, -(2.0**40)])
+HUGE = [0.0, -0.0, 2.0**40, -(2.0**40), 1e300, -1e300]
+values = st.integers(-800, 800).map(lambda n: n / 8) | st.sampled_from(HUGE)
+#: What a term may be asked for beside its measure; an option is used where the measure takes it.
+OPTION_VALUES = {
+    "half_life": ["1s", "1h", "3d", "30d"],
+    "cap_per_day": [1.0, 2.5, 1e6],
+    "per": ["day"],
+    "neutral": [0.125, -3.0, 100.0],
+    "unit": ["1s", "1min", "36h"],
+}
 
 
 @st.composite
-def terms(draw: st.DrawFn, kinds: list[str], other: str) -> Term:
-    measure = draw(st.sampled_from(["count", "sum", "active_days"]))
-    decays = measure != "active_days" and draw(st.booleans())
+def terms(draw: st.DrawFn, kinds: list[str], names: tuple[str, ...]) -> Term:
+    value, other, text, flag, took = (names[k] for k in (3, 4, 6, 7, 8))
+    measure = draw(st.sampled_from(MEASURES))
+    options = {
+        o: draw(st.sampled_from([None, *v]))
+        for o, v in OPTION_VALUES.items()
+        if measure in OPTIONS[o]
+    }
+    if options.get("half_life"):
+        options.update(cap_per_day=None, per=None)
+    options = {o: v for o, v in options.items() if v is not None}
+    of_measure = {
+        "sum": [None, other],
+        "mean": [None, other],
+        "duration": [took],
+        "distinct": [text, flag, other],
+    }
+    event = draw(st.sampled_from([*kinds, "never seen"]))
+    others = draw(st.lists(st.sampled_from([*kinds, "nor this"]), max_size=3))
+    members = tuple({event, *others}) if others else ()
+    ends = [k for k in kinds if k != event and k not in members]
+    if measure == "duration" and ends and draw(st.booleans()):
+        options["until"] = draw(st.sampled_from(ends))
+    else:
+        options["property"] = draw(st.sampled_from(of_measure.get(measure, [None])))
+        condition = st.none() | filters.conditions([value, other], [text], [flag], TEXTS)
+        where = draw(condition)
+        options["where"] = None if where is None else str(where)
     return Term(
-        event=draw(st.sampled_from([*kinds, "never seen"])),
+        event=event if not members else "a family",
+        members=members,
         measure=measure,
-        property=draw(st.sampled_from([None, other])) if measure == "sum" else None,
         window=draw(st.sampled_from(WINDOWS)),
-        half_life=draw(st.sampled_from(["1s", "1h", "3d", "30d"])) if decays else None,
         cap=draw(st.sampled_from([None, 1.0, 2.5])),
         transform=draw(st.sampled_from(["identity", "log1p", "sqrt"])),
+        **options,
     )
 
 
@@ -231,7 +278,7 @@ def lives(
 def questions(draw: st.DrawFn, *, with_outcome: bool, dated: bool = False) -> Question:
     """A log and a question about it; `dated` ones have dates as their as_of."""
     names = draw(st.sampled_from(NAMES))
-    other = names[4]
+    value, other, text, flag, took = (names[k] for k in (3, 4, 6, 7, 8))
     ids = draw(st.sampled_from([TEXT_IDS, INT_IDS, UUID_IDS]))
     customers = draw(st.lists(st.sampled_from(ids), min_size=1, max_size=4, unique=True))
     kinds = draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=4, unique=True))
@@ -239,7 +286,7 @@ def questions(draw: st.DrawFn, *, with_outcome: bool, dated: bool = False) -> Qu
     steps = draw(st.lists(st.sampled_from([0, 1, HOUR, DAY, 7 * DAY]), min_size=1, max_size=3))
     moments = [base + step for step in steps]
     # Times lie on the edges of windows, horizons and days, one microsecond beside, or anywhere.
-    edges = [sign * Duration(w).us for w in (*WINDOWS, "0s", "8d", "60d") for sign in (-1, 1)]
+    edges = [sign * Duration(w).us for w in (*WINDOWS, "0s", "8d") for sign in (-1, 1)]
     times = st.builds(
         lambda m, edge, beside: m + edge + beside,
         st.sampled_from(moments),
@@ -250,27 +297,34 @@ def questions(draw: st.DrawFn, *, with_outcome: bool, dated: bool = False) -> Qu
     lags = rarely(st.sampled_from([0, 0, 1, HOUR, 7 * DAY, -DAY]))
     beside_as_of = st.builds(int.__add__, st.sampled_from(moments), st.sampled_from([-1, 0, 0, 1]))
     event = st.builds(
-        lambda customer, kind, at, arrived, lag, value, another: Event(
+        lambda customer, kind, at, arrived, lag, found: Event(
             customer,
             kind,
             at,
             arrived if arrived is not None or None in (at, lag) else at + lag,
-            {"value": value, other: another},
+            {"value": found[value], **found},
         ),
         rarely(st.sampled_from(customers)),
         rarely(st.sampled_from(kinds)),
         rarely(times),
         st.none() | st.none() | beside_as_of,
         lags,
-        rarely(values),
-        rarely(values),
+        st.fixed_dictionaries(
+            {
+                value: rarely(values),
+                other: rarely(values),
+                text: rarely(st.sampled_from([*TEXTS, "x\0y"])),
+                flag: rarely(st.booleans()),
+                took: rarely(st.integers(0, 10**6).map(lambda n: n / 8)),
+            }
+        ),
     )
     log = draw(st.lists(event, min_size=draw(st.sampled_from([0, 15])), max_size=30))
     log += [e for e in log if draw(st.integers(0, 9)) == 0]  # exact duplicates
     # Somebody appears just around an as_of, and is known then or not.
     newcomer = next(i for i in ids if i not in customers)
     for at in draw(st.lists(beside_as_of, max_size=2)):
-        blank = {"value": None, other: 1.0}
+        blank = {**dict.fromkeys(("value", *names[3:])), other: 1.0}
         log.append(Event(newcomer, kinds[-1], at, at + draw(st.integers(-1, 1)), blank))
     # Mostly, the log begins before as_of and goes on until outcomes are known.
     early, late = base - 40 * DAY, base + 40 * DAY + draw(st.integers(-1, 1))
@@ -308,7 +362,7 @@ def questions(draw: st.DrawFn, *, with_outcome: bool, dated: bool = False) -> Qu
         asked = AsOfTable(held, "who", "when", "renewed" if by_row else None, unknown)
     return Question(
         log=tuple(log),
-        spec=CountSpec(terms=tuple(draw(st.lists(terms(kinds, other), min_size=1, max_size=6)))),
+        spec=CountSpec(terms=tuple(draw(st.lists(terms(kinds, names), min_size=1, max_size=6)))),
         as_of=asked,
         outcome=outcome,
         names=names,
@@ -318,6 +372,7 @@ def questions(draw: st.DrawFn, *, with_outcome: bool, dated: bool = False) -> Qu
         zone=draw(st.sampled_from(ZONES)),
         given=tuple(given),
         spans=spans,
+        intervals=draw(st.booleans()),
     )
 
 

@@ -8,27 +8,39 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from ces_ml.spec import AsOfAnchor, AsOfTable, CountSpec, OutcomeSpec, Term
 from ces_ml.spec.as_of import AsOf, to_us
+from ces_ml.spec.where import (
+    All,
+    Comparison,
+    Condition,
+    IsNull,
+    IsTrue,
+    Membership,
+    Not,
+    parse_where,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+Value = float | str | bool | None
 
 
 @dataclass(frozen=True)
 class Event:
-    """One row of a log; times are UTC microseconds, None is a null."""
+    """One row of a log; times are UTC microseconds, lengths seconds, None is a null."""
 
     customer: object
     kind: str | None
     at: int | None
     arrived: int | None = None
-    values: dict[str, float | None] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,7 @@ def answer(
         raise Refused("holds no events that can be counted")
     if arrival:
         report["null_arrival"] = sum(e.arrived is None for e in events)
-    counted = {t.event for t in spec.terms}
+    counted = {e for t in spec.terms for e in (*(t.members or [t.event]), t.until)}
     uncounted = [e for e in events if e.kind not in counted]
     report["event_types_not_counted"] = len({e.kind for e in uncounted})
     report["events_not_counted"] = len(uncounted)
@@ -116,9 +128,15 @@ def answer(
         candidates, y, weight = judge(log_seen, candidates, outcome, report)
     report["rows"] = len(candidates)
 
+    paired = {(t.members or (t.event,), t.until): t for t in spec.terms if t.until is not None}
+    if paired:
+        report["unpaired_starts"] = sum(unpaired(events, term) for term in paired.values())
+
     X, size = [], []
     for customer, T in candidates:
-        cells = [measure(seen(events, customer, T, arrival), term, T) for term in spec.terms]
+        known = seen(events, customer, T, arrival)
+        since = min((max(e.at, e.arrived) if arrival else e.at for e in known), default=T)
+        cells = [measure(known, term, T, since) for term in spec.terms]
         X.append([c[0] for c in cells])
         size.append([c[1] for c in cells])
     return Answer([(str(c), T) for c, T in candidates], X, size, y, report, weight)
@@ -135,22 +153,111 @@ def seen(events: Sequence[Event], customer: object, T: int, arrival: bool) -> li
     ]
 
 
-def measure(known: Sequence[Event], term: Term, T: int) -> tuple[float, float]:
+def measure(known: Sequence[Event], term: Term, T: int, since: int) -> tuple[float, float]:
     """The term of one row before cap and transform, and the sum of absolute values."""
-    inside = [e for e in known if e.kind == term.event and e.at >= T - term.window.us]
+    happened = [e for e in known if e.kind in (term.members or (term.event,))]
+    if term.until is not None:
+        happened = pairs(known, term)
+    if term.where is not None:
+        condition = parse_where(term.where)
+        happened = [e for e in happened if holds(condition, e) is True]
+    inside = [e for e in happened if e.at >= T - term.window.us]
+    if term.measure == "mean":
+        return mean(inside, term, T)
+    if term.measure == "distinct":
+        found = [e.values.get(term.property) for e in inside]
+        return float(len({v + 0.0 if isinstance(v, float) else v for v in found} - {None})), 0.0
+    parts = [amount(e, term) * weight(e, term, T) for e in inside]
     if term.measure == "active_days":
-        days = len({utc_day(e.at) for e in inside})
-        return float(days), 0.0
-    parts = []
-    for e in inside:
-        weight = 1.0
-        if term.half_life is not None:
-            weight = 2.0 ** (-(T - e.at) / term.half_life.us)
-        value = 1.0
-        if term.measure == "sum":
-            value = e.values[term.property or "value"] or 0.0  # null counts as 0
-        parts.append(value * weight)
-    return math.fsum(parts), math.fsum(map(abs, parts))
+        parts = [1.0 for _ in {utc_day(e.at) for e in inside}]
+    elif term.cap_per_day is not None:
+        cap, days = term.cap_per_day, {utc_day(e.at) for e in inside}
+        sums = [math.fsum(amount(e, term) for e in inside if utc_day(e.at) == d) for d in days]
+        parts = [max(-cap, min(cap, of_a_day)) for of_a_day in sums]
+    exposed = 1.0
+    if term.per == "day":
+        exposed = max(1.0, min(term.window.us, T - since) / DAY)
+    return math.fsum(parts) / exposed, math.fsum(amount(e, term, abs) for e in inside) / exposed
+
+
+def amount(e: Event, term: Term, sign: Callable[[float], float] = float) -> float:
+    """What an event adds before it fades; null counts as 0."""
+    if term.measure == "sum":
+        return sign(e.values.get(term.property or "value") or 0.0)
+    if term.measure == "duration":
+        seconds = e.values.get(term.property or "value") or 0.0
+        return sign(seconds) / (term.unit.us / SECOND if term.unit else 3600)
+    return 1.0
+
+
+def weight(e: Event, term: Term, T: int) -> float:
+    return 1.0 if term.half_life is None else 2.0 ** (-(T - e.at) / term.half_life.us)
+
+
+def mean(inside: Sequence[Event], term: Term, T: int) -> tuple[float, float]:
+    """How far the mean lies from neutral; where nothing has weight, it does not."""
+    values = [(e.values.get(term.property or "value"), weight(e, term, T)) for e in inside]
+    values = [(v, w) for v, w in values if v is not None]
+    weights = math.fsum(w for _, w in values)
+    if weights <= 1e-280:
+        return 0.0, 0.0
+    size = math.fsum(abs(v) * w for v, w in values) / weights + abs(term.neutral)
+    found = math.fsum(v * w for v, w in values) / weights - term.neutral
+    return (0.0 if abs(found) <= 1e-12 * abs(term.neutral) else found), size
+
+
+def pairs(known: Sequence[Event], term: Term) -> list[Event]:
+    """Every start with its end, as one event at the end; all of one customer."""
+    starts = sorted(e.at for e in known if e.kind in (term.members or (term.event,)))
+    ends = sorted(e.at for e in known if e.kind == term.until)
+    found = []
+    for k, start in enumerate(starts):
+        later = [end for end in ends if end > start]
+        following = starts[k + 1] if k + 1 < len(starts) else math.inf
+        # A start at the moment of the end lies behind it: one session follows the other.
+        if later and following >= later[0]:
+            length = {term.property or "value": (later[0] - start) / SECOND}
+            found.append(Event(None, term.event, later[0], None, length))
+    return found
+
+
+def unpaired(events: Sequence[Event], term: Term) -> int:
+    by_customer = [[e for e in events if e.customer == c] for c in {e.customer for e in events}]
+    starts = sum(e.kind in (term.members or (term.event,)) for e in events)
+    return starts - sum(len(pairs(mine, term)) for mine in by_customer)
+
+
+def holds(condition: Condition, e: Event) -> bool | None:
+    """True, false, or None where a null leaves it open."""
+    if isinstance(condition, Not):
+        inner = holds(condition.inner, e)
+        return None if inner is None else not inner
+    if isinstance(condition, IsNull):
+        return e.values.get(condition.column) is None
+    if isinstance(condition, Comparison | Membership | IsTrue):
+        value = e.values.get(condition.column)
+        if value is None:
+            return None
+        if isinstance(condition, IsTrue):
+            return bool(value)
+        if isinstance(condition, Membership):
+            return any(value == v for v in condition.values)
+        return COMPARE[condition.op](value, condition.value)
+    answers = [holds(part, e) for part in condition.parts]
+    decisive = not isinstance(condition, All)  # one false decides an `and`, one true an `or`
+    if decisive in answers:
+        return decisive
+    return None if None in answers else not decisive
+
+
+COMPARE = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 def find_candidates(

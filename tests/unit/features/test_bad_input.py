@@ -47,7 +47,7 @@ def test_a_missing_property_is_named_with_the_nearest_one(engine: str) -> None:
     spec = CountSpec.of(["login"], window="30d", measure="sum", property="Amount")
     refused(
         EventLogError,
-        "no such column\n.*'Amount'\n.*did you mean 'amount'",
+        "no such column, which a count reads\n.*'Amount'\n.*did you mean 'amount'",
         LOG,
         spec,
         engine=engine,

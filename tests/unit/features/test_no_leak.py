@@ -37,6 +37,10 @@ def count(question: Question, engine: str) -> CountTable | None:
             return None
 
 
+#: What later events are worth, by the type of what an earlier one holds.
+FUTURE = {float: 4096.0, bool: True, str: "from the future"}
+
+
 @st.composite
 def futures(draw: st.DrawFn, question: Question, *, late: bool) -> list[Event]:
     """Events at or after the last `as_of`; or, if `late`, of any time that arrive only then."""
@@ -46,7 +50,7 @@ def futures(draw: st.DrawFn, question: Question, *, late: bool) -> list[Event]:
     for customer in draw(st.lists(st.sampled_from(customers), min_size=1, max_size=8)):
         then = end + draw(st.sampled_from([0, 1, DAY, 20 * DAY]))
         at = end - draw(st.sampled_from([1, DAY, 8 * DAY])) if late else then
-        worth = dict.fromkeys(question.log[0].values, 4096.0)
+        worth = {name: FUTURE.get(type(v)) for name, v in question.log[0].values.items()}
         found.append(Event(customer, draw(st.sampled_from(KINDS)), at, then, worth))
     return found
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ces_ml.events import EventSchema
 from ces_ml.features import open_engine
 from ces_ml.features.build import ENGINES
-from ces_ml.features.matrix import long_to_csr
+from ces_ml.features.matrix import LongCounts, long_to_csr
 from ces_ml.spec import Term
 from ces_ml.spec.as_of import to_us
 from ces_ml.sql import CountPlan
@@ -74,7 +74,7 @@ def test_a_long_result_in_any_order_fills_the_matrix_cell_by_cell(data: st.DataO
         )
     ]
     plan, n_rows = CountPlan.of(terms), 4
-    pairs = [(r, c) for r in range(n_rows) for c in range(len(plan.events))]
+    pairs = [(r, c) for r in range(n_rows) for c in range(len(plan.groups))]
     held = data.draw(st.lists(st.sampled_from(pairs), unique=True))
     columns = [
         np.array(data.draw(st.lists(cells, min_size=len(held), max_size=len(held))), dtype=float)
@@ -82,13 +82,20 @@ def test_a_long_result_in_any_order_fills_the_matrix_cell_by_cell(data: st.DataO
     ]
     r = np.array([p[0] for p in held], dtype=np.int64)
     code = np.array([p[1] for p in held], dtype=np.int64)
-    X = long_to_csr(r, code, columns, plan, n_rows)
+    # Any two queries may share the aggregates between them.
+    cut = data.draw(st.integers(0, len(columns)))
+    numbered = dict(enumerate(columns))
+    split = [{k: v for k, v in numbered.items() if (k < cut) == first} for first in (True, False)]
+    halves = np.full(n_rows, 2.0)
+    rates = data.draw(st.sets(st.integers(0, len(terms) - 1)))
+    parts = [LongCounts(r, code, held) for held in split]
+    X = long_to_csr(parts, plan, n_rows, dict.fromkeys(rates, halves))
 
     expected = np.zeros((n_rows, len(terms)))
     for k, (row, of) in enumerate(held):
         for t, (event, aggregate) in enumerate(plan.columns):
             if event == of and not np.isnan(columns[aggregate][k]):
-                expected[row, t] = columns[aggregate][k]
+                expected[row, t] = columns[aggregate][k] / (2 if t in rates else 1)
     assert X.shape == expected.shape
     assert X.dtype == np.float64
     assert np.array_equal(X.toarray(), expected)

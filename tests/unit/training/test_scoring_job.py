@@ -2,11 +2,14 @@ import json
 import math
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from ces_ml.errors import CesWarning, EventLogError, OutputError, SpecError
-from ces_ml.training import TrainingResult, score_events, write_scores
+from ces_ml.features import build_counts
+from ces_ml.training import TrainingConfig, TrainingResult, score_events, train, write_scores
+from ces_ml.weights import WeightSet, raw_scores
 
 
 def by_hand(body: dict, log: pd.DataFrame, customer: str, as_of: pd.Timestamp) -> float:
@@ -62,6 +65,10 @@ def test_event_types_that_the_weights_do_not_know_are_counted_and_reported(
     base = score_events(result.weight_set, log)
     assert more.report["event_types_not_counted"] == base.report["event_types_not_counted"] + 1
     assert more.report["events_not_counted"] == base.report["events_not_counted"] + 5
+    assert {**base.not_counted, "brand_new_event": 5} == more.not_counted
+    assert sum(more.not_counted.values()) == more.report["events_not_counted"]
+    numbers = list(more.not_counted.values())
+    assert numbers == sorted(numbers, reverse=True)
     pd.testing.assert_frame_equal(more.scores, base.scores)
 
 
@@ -117,3 +124,40 @@ def test_an_output_of_unknown_kind_or_place_is_refused(
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="can't be written"):
         write_scores(scores, tmp_path / "file" / "s.csv")
+
+
+def test_every_kind_of_count_is_learned_from_and_scored_alike(log: pd.DataFrame) -> None:
+    rng = np.random.default_rng(0)
+    log = log.assign(
+        minutes=rng.uniform(0, 60, len(log)).round(),
+        channel=rng.choice(["web", "mobile", "it's"], len(log)),
+    )
+    config = TrainingConfig.parse(
+        {
+            "name": "everything",
+            "events": {"value_col": "minutes"},
+            "outcome": {"task": "conversion", "event": "subscription_started", "horizon": "14d"},
+            "as_of": "14d after trial_started",
+            "counts": [
+                {"events": "login", "window": ["3d", "14d"], "transform": "log1p"},
+                {"events": "login", "window": "14d", "per": "day", "where": "channel = 'it''s'"},
+                {"events": ["page_view", "docs_viewed"], "as": "reading", "window": "14d",
+                 "cap_per_day": 3},
+                {"events": "page_view", "measure": "mean", "neutral": 30, "window": "14d"},
+                {"events": "login", "measure": "distinct", "property": "channel", "window": "14d"},
+                {"events": "login", "measure": "duration", "until": "page_view", "window": "14d"},
+                {"exclude": ["login", "page_view", "docs_viewed"], "min_support": 300,
+                 "window": "14d"},
+            ],
+        }
+    )  # fmt: skip
+    result = train(config, log)
+    weight_set = WeightSet.from_json(result.weight_set.to_json())
+    assert {"reading", "other"} <= set(weight_set.names)
+    assert len(weight_set.names) > 9
+    counted = build_counts(log, weight_set.spec, as_of="2025-04-01", schema=weight_set.events)
+    raw = raw_scores(weight_set, counted.X)
+    found = score_events(weight_set, log, as_of="2025-04-01")
+    np.testing.assert_allclose(found.scores["raw_score"], raw, rtol=0, atol=1e-9)
+    assert (counted.X.toarray() != 0).any(axis=0).all()
+    assert found.report["unpaired_starts"] > 0

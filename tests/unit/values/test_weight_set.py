@@ -45,14 +45,25 @@ OTHER = {
 OTHER_TERM = {
     "name": "another name",
     "event": "logout",
+    "members": ("login", "logout"),
     "measure": "active_days",
+    "where": "amount > 100",
     "window": "31d",
     "half_life": "3d",
+    "cap_per_day": 2.0,
     "cap": 21.0,
+    "per": "day",
     "transform": "sqrt",
     "weight": 0.76,
     "interval": None,
     "evidence": "some",
+}
+#: Options that only some measures take, with one that does.
+OTHER_OPTION = {
+    "property": ({"measure": "sum"}, "amount"),
+    "neutral": ({"measure": "mean", "property": "stars"}, 3.0),
+    "unit": ({"measure": "duration", "property": "took"}, "1min"),
+    "until": ({"measure": "duration"}, "logout"),
 }
 OTHER_PROVENANCE = {
     "data_digest": "x",
@@ -78,7 +89,7 @@ def test_noise_in_the_last_bits_does_not_change_the_fingerprint(make_weight_set:
 
 def test_every_field_is_tried_below() -> None:
     assert set(OTHER) == set(WeightSet.model_fields) - {"format", "schema_version"}
-    assert set(OTHER_TERM) == set(WeightedTerm.model_fields) - {"property"}
+    assert {*OTHER_TERM, *OTHER_OPTION} == set(WeightedTerm.model_fields)
     assert set(OTHER_PROVENANCE) == set(Provenance.model_fields)
 
 
@@ -98,6 +109,22 @@ def test_another_value_in_a_term_gives_another_fingerprint(
     first = WeightedTerm(**{**dict(base.terms[0]), field: OTHER_TERM[field]})
     other = make_weight_set(golden_rows=(), terms=(first, *base.terms[1:]))
     assert other.fingerprint != base.fingerprint
+
+
+@pytest.mark.parametrize("field", sorted(OTHER_OPTION))
+def test_another_option_of_a_measure_gives_another_fingerprint(
+    make_weight_set: Make, field: str
+) -> None:
+    measured, value = OTHER_OPTION[field]
+    made = [
+        make_weight_set(
+            golden_rows=(),
+            terms=(WeightedTerm(name="x", event="x", window="7d", weight=1, **measured, **option),),
+        )
+        for option in ({}, {field: value})
+    ]
+    assert made[0].fingerprint != made[1].fingerprint
+    assert WeightSet.from_json(made[1].to_json()) == made[1]
 
 
 @pytest.mark.parametrize("field", sorted(OTHER_PROVENANCE))

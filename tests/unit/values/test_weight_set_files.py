@@ -114,6 +114,30 @@ def test_hostile_names_survive_the_file(make_weight_set: Make, hostile: str) -> 
     assert WeightSet.from_json(weight_set.to_json()) == weight_set
 
 
+def test_a_file_without_the_keys_of_later_releases_is_the_same_weight_set(
+    weight_set: WeightSet,
+) -> None:
+    later = ("members", "until", "unit", "neutral", "where", "cap_per_day", "per")
+    text = edited(weight_set, lambda b: [t.pop(key) for t in b["terms"] for key in later])
+    assert WeightSet.from_json(text) == weight_set
+
+
+def test_terms_of_every_kind_survive_the_file(make_weight_set: Make) -> None:
+    common = {"window": "7d", "weight": 0.5}
+    terms = (
+        WeightedTerm(name="a", event="x", measure="mean", property="p", neutral=3, **common),
+        WeightedTerm(name="b", event="x", until="y", measure="duration", unit="1min", **common),
+        WeightedTerm(name="c", event="f", members=("x", "it's"), cap_per_day=2, **common),
+        WeightedTerm(name="d", event="x", where="a in ('it''s') or not \"b c\"", **common),
+        WeightedTerm(name="e", event="x", measure="distinct", property="p", **common),
+        WeightedTerm(name="f", event="x", per="day", **common),
+    )
+    weight_set = make_weight_set(terms=terms, golden_rows=(), rules=())
+    back = WeightSet.from_json(weight_set.to_json())
+    assert back == weight_set
+    assert back.spec == weight_set.spec
+
+
 def test_the_order_of_keys_and_the_white_space_do_not_matter(weight_set: WeightSet) -> None:
     body = json.loads(weight_set.to_json())
     text = json.dumps(dict(reversed(body.items())), indent=7)
@@ -198,6 +222,9 @@ def test_a_file_that_does_not_fit_the_schema_is_refused(
         (lambda b: b["outcome"].update(repeatable=0), r"outcome\.repeatable"),
         (lambda b: b["outcome"].update(silence_of="*"), r"outcome\.silence_of"),
         (lambda b: b["terms"][0].update(window="720h"), r"terms\[0\]\.window"),
+        (lambda b: b["terms"][0].update(where="a=1"), r"terms\[0\]\.where"),
+        (lambda b: b["terms"][0].update(members=["b", "a"]), r"terms\[0\]\.members\[0\]"),
+        (lambda b: b["terms"][0].update(neutral=False), r"terms\[0\]\.neutral"),
     ],
 )
 def test_values_that_python_would_quietly_convert_are_refused(
