@@ -12,7 +12,10 @@ from ces_ml._version import __version__
 if TYPE_CHECKING:
     from ces_ml.events import EventSchema as EventSchema
     from ces_ml.exporters import export as export
+    from ces_ml.features import AccountMapping as AccountMapping
+    from ces_ml.features import AdbcSource as AdbcSource
     from ces_ml.features import build_counts as build_counts
+    from ces_ml.features import prepare_events as prepare_events
     from ces_ml.linear import ConstrainedLogisticRegression as ConstrainedLogisticRegression
     from ces_ml.scoring import Scorer as Scorer
     from ces_ml.spec import CountRule as CountRule
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from ces_ml.weights import WeightSet as WeightSet
 
 _HOMES = {
+    "AccountMapping": "ces_ml.features",
+    "AdbcSource": "ces_ml.features",
     "ConstrainedLogisticRegression": "ces_ml.linear",
     "CountRule": "ces_ml.spec",
     "CountSpec": "ces_ml.spec",
@@ -39,6 +44,7 @@ _HOMES = {
     "build_counts": "ces_ml.features",
     "export": "ces_ml.exporters",
     "load_weight_set": "ces_ml.tracking",
+    "prepare_events": "ces_ml.features",
     "record": "ces_ml.training",
     "score_events": "ces_ml.training",
     "train": "ces_ml.training",

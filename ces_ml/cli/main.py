@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 
 from ces_ml._version import __version__
+from ces_ml.cli import prepare as preparing
 from ces_ml.errors import CesError, CesWarning
 
 if TYPE_CHECKING:
@@ -244,18 +245,17 @@ def promote(
 
 @app.command(
     epilog="Examples:\n\n  ces-ml score weights.json events.parquet -o scores.parquet\n\n  "
-    "ces-ml score models:/churn@champion 'log/*.parquet' -o scores.csv --as-of 2025-06-01"
+    "ces-ml score models:/churn@champion 'log/*.parquet' -o scores.csv --as-of 2025-06-01\n\n  "
+    "ces-ml score churn.json --config churn.yaml -o scores.parquet"
 )
 @_reported
 def score(
     weights: Weights,
-    events: Annotated[
-        str,
-        typer.Argument(metavar="EVENTS", help="Parquet, CSV or TSV file, glob, or folder."),
-    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where to write: .parquet or .csv.")
     ],
+    events: preparing.Options.events = None,
+    config: preparing.Options.config = None,
     as_of: AsOf = None,
     reasons: Annotated[int, typer.Option(min=0, help="Contributions reported a customer.")] = 3,
     store: Store = None,
@@ -269,7 +269,15 @@ def score(
         progress("loading the weight set")
         weight_set = load_weight_set(weights, store)
         progress("counting and scoring")
-        result = score_events(weight_set, events, as_of=as_of, n_reasons=reasons)
+        log = preparing.read_events(events, config)
+        result = score_events(
+            weight_set,
+            log.source,
+            as_of=as_of,
+            schema=None if config is None else log.event_schema,
+            n_reasons=reasons,
+            **log.options,
+        )
         progress("writing scores")
         written = write_scores(result.scores, output)
     scores = result.scores
@@ -278,6 +286,32 @@ def score(
         held = int((scores["band"] == band.name).sum())
         out.print(Text.assemble(f"  {held:>9,}  ", plain(band.name)))
     print_report(out, result.report, result.not_counted)
+
+
+@app.command(epilog=preparing.EXAMPLES)
+@_reported
+def prepare(
+    output: preparing.Options.output,
+    events: preparing.Options.events = None,
+    config: preparing.Options.config = None,
+    preset: preparing.Options.preset = None,
+    set_: preparing.Options.column = None,
+    memory_limit: preparing.Options.memory_limit = None,
+    threads: preparing.Options.threads = None,
+) -> None:
+    """Write an event log once in the form that is counted fastest."""
+    with _progress(1) as progress:
+        log = preparing.prepare_log(
+            events,
+            output,
+            config,
+            preset,
+            set_ or [],
+            progress,
+            memory_limit=memory_limit,
+            threads=threads,
+        )
+    preparing.print_prepared(out, log, output)
 
 
 @app.command(

@@ -22,7 +22,17 @@ from ces_ml.features.property_columns import (
 from ces_ml.sql.plan import Property
 from ces_ml.sql.quoting import identifier, literal
 
-__all__ = ["Ask", "label_sql", "mixed_zones", "prelude_sql", "rows_sql", "unparseable"]
+__all__ = [
+    "Ask",
+    "customer_sql",
+    "event_sql",
+    "label_sql",
+    "mixed_zones",
+    "prelude_sql",
+    "rows_sql",
+    "time_sql",
+    "unparseable",
+]
 
 _NANOSECONDS = {"TIMESTAMP_NS": True, "TIMESTAMPTZ_NS": False}  # and whether naive
 #: How a table of labels may write an outcome.
@@ -63,16 +73,16 @@ def prelude_sql(
     _check_columns(
         wanted, types, "the event log", "in the event schema (customer_col, event_col, …)"
     )
-    times, naive = _time(ask, schema.timestamp_col, types)
+    times, naive = time_sql(ask, schema.timestamp_col, types)
     parts = [
-        f"{_customer(ask, schema.customer_col, types)} AS customer_id",
-        f"{_event(ask, schema.event_col, types)} AS event_type",
+        f"{customer_sql(ask, schema.customer_col, types)} AS customer_id",
+        f"{event_sql(ask, schema.event_col, types)} AS event_type",
         f"{times} AS ts_us",
         *(f"{property_column(ask, p, types)} AS p{k}" for k, p in enumerate(properties)),
         *(f"{filter_column(ask, f, types)} AS f{k}" for k, f in enumerate(filters)),
     ]
     if schema.arrival_col:
-        parts.append(f"{_time(ask, schema.arrival_col, types)[0]} AS arrival_us")
+        parts.append(f"{time_sql(ask, schema.arrival_col, types)[0]} AS arrival_us")
     return f"SELECT {', '.join(parts)} FROM source", naive
 
 
@@ -90,8 +100,8 @@ def rows_sql(
     _check_columns(
         wanted, types, "a table beside the log", "with customer_col, as_of_col, from_col …"
     )
-    parts = [f"{_customer(ask, customer_col, types)} AS customer_id"]
-    parts += [f"{_time(ask, column, types)[0]} AS {name}" for name, column in times.items()]
+    parts = [f"{customer_sql(ask, customer_col, types)} AS customer_id"]
+    parts += [f"{time_sql(ask, column, types)[0]} AS {name}" for name, column in times.items()]
     return ", ".join(parts)
 
 
@@ -131,7 +141,8 @@ def _check_columns(wanted: Sequence[str], types: Mapping[str, str], what: str, w
             )
 
 
-def _customer(ask: Ask, column: str, types: Mapping[str, str]) -> str:
+def customer_sql(ask: Ask, column: str, types: Mapping[str, str]) -> str:
+    """Return the expression for ids in a column of ``source``."""
     name, kind = identifier(column), types[column]
     if kind in FLOATS:
         return _whole(ask, column, "customer ids", kind)
@@ -147,7 +158,8 @@ def _customer(ask: Ask, column: str, types: Mapping[str, str]) -> str:
     )
 
 
-def _event(ask: Ask, column: str, types: Mapping[str, str]) -> str:
+def event_sql(ask: Ask, column: str, types: Mapping[str, str]) -> str:
+    """Return the expression for event types in a column of ``source``."""
     name, kind = identifier(column), types[column]
     if kind in FLOATS:
         return f"CAST({_whole(ask, column, 'event types', kind)} AS VARCHAR)"
@@ -179,8 +191,21 @@ def _whole(ask: Ask, column: str, what: str, kind: str) -> str:
     return f"CASE WHEN NOT isnan({name}) THEN CAST({name} AS BIGINT) END"
 
 
-def _time(ask: Ask, column: str, types: Mapping[str, str]) -> tuple[str, bool]:
-    """Return the expression for UTC microseconds and whether the times carry no zone."""
+def time_sql(ask: Ask, column: str, types: Mapping[str, str]) -> tuple[str, bool]:
+    """Return the expression for UTC microseconds and whether the times carry no zone.
+
+    Parameters
+    ----------
+    ask : callable
+    column : str
+        A column of ``source``.
+    types : mapping of str to str
+
+    Raises
+    ------
+    EventLogError
+        If the column does not hold times, or mixes times with and without a zone.
+    """
     name, kind = identifier(column), types[column]
     if kind == "TIMESTAMP WITH TIME ZONE":
         return f"epoch_us({name})", False
@@ -198,7 +223,7 @@ def _time(ask: Ask, column: str, types: Mapping[str, str]) -> tuple[str, bool]:
         f"column {show(column)} does not hold times",
         got=f"type {kind}",
         allowed="timestamps, dates, or text in ISO 8601",
-        hint="convert numbers to timestamps first: their unit can't be guessed",
+        hint="for numbers, name their unit in the event schema: timestamp_unit, arrival_unit",
     )
 
 

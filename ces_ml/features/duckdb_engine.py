@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from ces_ml.errors import SpecError, show
 from ces_ml.events import EventSchema
+from ces_ml.features.accounts import AccountMapping
 from ces_ml.features.duckdb_session import DuckDBSession
+from ces_ml.features.engine import LogProfile
+from ces_ml.features.log_span import LogSpan
+from ces_ml.features.prepared import PreparedLog
+from ces_ml.features.shaping import settled
 from ces_ml.features.sql_engine import SqlEngine
 
 __all__ = ["DuckDBEngine"]
@@ -16,8 +23,11 @@ class DuckDBEngine(SqlEngine):
 
     Parameters
     ----------
-    events : path, glob, pandas.DataFrame, polars.DataFrame, pyarrow.Table or DuckDB relation
-        The log. A folder means all Parquet files below it.
+    events : path, glob, frame, table, relation or AdbcSource
+        The log: Parquet, CSV, TSV or JSON lines (also ``.gz``) as a path, a glob, or a folder of
+        Parquet files, with or without partitions such as ``date=2024-01-31``; a DuckDB database
+        file with `table`; a pandas or polars DataFrame; a pyarrow Table; a DuckDB relation; or a
+        query of a database, `AdbcSource`.
     schema : EventSchema, optional
         What its columns are called.
     observed_until : datetime or str, optional
@@ -26,6 +36,18 @@ class DuckDBEngine(SqlEngine):
         Threads that DuckDB uses; all cores by default. Does not change results.
     memory_limit : str, optional
         For example ``"2GB"``: beyond it DuckDB spills to disk.
+    table : str, optional
+        Table of a DuckDB database file; may be left out where there is only one.
+    since, until : str, date or datetime, optional
+        Read only events of ``[since, until)``: the log is taken to hold nothing else, so customers
+        seen only before are not known.
+    partition_col : str, optional
+        Hive partition that holds the UTC date of an event's time. Folders outside `since` and
+        `until`, or out of reach of the counts, are not opened.
+    accounts : AccountMapping, optional
+        With it accounts are the customers, and what their users do is counted together.
+    account_table : path, frame or table, optional
+        The mapping itself; ``accounts.path`` when not given.
 
     Examples
     --------
@@ -47,7 +69,56 @@ class DuckDBEngine(SqlEngine):
         observed_until: Any = None,
         threads: int | None = None,
         memory_limit: str | None = None,
+        table: str | None = None,
+        since: Any = None,
+        until: Any = None,
+        partition_col: str | None = None,
+        accounts: AccountMapping | None = None,
+        account_table: Any = None,
     ) -> None:
+        prepared = PreparedLog.read(events) if PreparedLog.is_at(events) else None
+        if prepared is not None:
+            schema, events = prepared.schema_with(schema), PreparedLog.file(events)
         schema = schema or EventSchema()
-        session = DuckDBSession(events, schema, threads=threads, memory_limit=memory_limit)
-        super().__init__(session, schema, observed_until=observed_until)
+        if account_table is not None and accounts is None:
+            accounts = AccountMapping()
+        if accounts is not None and accounts.account_col == schema.customer_col:
+            raise SpecError(
+                "accounts and users can't be one column",
+                got=f"account_col and customer_col {show(accounts.account_col)}",
+                allowed="customer_col: the user in the log; account_col: another name",
+                hint="correct account_col or customer_col",
+            )
+        span = LogSpan.of(since, until, partition_col)
+        session = DuckDBSession(
+            events,
+            schema,
+            threads=threads,
+            memory_limit=memory_limit,
+            table=table,
+            span=span,
+            accounts=accounts,
+            account_table=account_table,
+        )
+        self._by_account = accounts is not None
+        self._duckdb = session
+        if accounts is not None:
+            schema = schema.model_copy(update={"customer_col": accounts.account_col})
+        super().__init__(session, settled(schema), observed_until=observed_until)
+        if prepared is not None and accounts is None and not span.bounded:
+            self._profile = prepared.profile()
+
+    def profile(self) -> LogProfile:
+        """Read the log once and say what it holds.
+
+        Events of users without an account at the time are dropped as ``no_account``, and
+        ``users_without_account`` says how many users they are of.
+        """
+        if self._profile is None and self._by_account:
+            profile = super().profile()
+            events, users = self._duckdb.unmapped()
+            dropped = dict(profile.dropped)
+            dropped["null_customer"] -= events
+            dropped |= {"no_account": events, "users_without_account": users}
+            self._profile = replace(profile, dropped=dropped)
+        return super().profile()

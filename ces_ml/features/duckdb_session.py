@@ -5,19 +5,29 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 
-from ces_ml.errors import EventLogError, SpecError, show
+from ces_ml.errors import CesWarning, EventLogError, SpecError, did_you_mean, show
 from ces_ml.events import EventSchema
-from ces_ml.features.columns import prelude_sql
+from ces_ml.features.accounts import AccountMapping, account_sql, open_accounts
+from ces_ml.features.columns import customer_sql, event_sql, prelude_sql, time_sql
+from ces_ml.features.log_span import LogSpan
+from ces_ml.features.shaping import LogShape, column_types, settled
 from ces_ml.features.sources import open_source
+from ces_ml.spec.where import parse_where
+from ces_ml.sql.filters import filter_sql
 from ces_ml.sql.plan import Property
-from ces_ml.sql.quoting import literal
+from ces_ml.sql.quoting import identifier, literal
 
 __all__ = ["DuckDBSession"]
+
+#: Rows of a row group that `DuckDBSession.write` makes.
+_ROW_GROUP = 245_760
 
 
 class DuckDBSession:
@@ -25,14 +35,22 @@ class DuckDBSession:
 
     Parameters
     ----------
-    events : path, glob, pandas.DataFrame, polars.DataFrame, pyarrow.Table or DuckDB relation
-        The log.
+    events : path, glob, frame, table, DuckDB relation or AdbcSource
+        The log; see `DuckDBEngine`.
     schema : EventSchema
         What its columns are called.
     threads : int, optional
         Threads that DuckDB uses; all cores by default.
     memory_limit : str, optional
         For example ``"2GB"``: beyond it DuckDB spills to disk.
+    table : str, optional
+        Table of a DuckDB database file.
+    span : LogSpan, optional
+        The part of the log that is read.
+    accounts : AccountMapping, optional
+        With it accounts are the customers.
+    account_table : path, frame or table, optional
+        The mapping itself; ``accounts.path`` when not given.
 
     Raises
     ------
@@ -49,14 +67,23 @@ class DuckDBSession:
         *,
         threads: int | None = None,
         memory_limit: str | None = None,
+        table: str | None = None,
+        span: LogSpan | None = None,
+        accounts: AccountMapping | None = None,
+        account_table: Any = None,
     ) -> None:
         import duckdb
 
         self._duckdb_error = duckdb.Error
         self._con = duckdb.connect()
+        self._events, self._schema, self._table = events, schema, table
+        self._span, self._accounts = span or LogSpan(), accounts
+        self._us: str | None = None
+        self._named: tuple[str, ...] = ()
+        self._narrowed = self._stale = self._warned = False
         try:
             self._set(threads, memory_limit)
-            self._guard(lambda: open_source(self._con, events, schema))
+            self._guard(lambda: self._open(account_table))
         except BaseException:
             self._con.close()
             raise
@@ -86,23 +113,173 @@ class DuckDBSession:
                 hint="correct the option, or leave it out",
             ) from error
 
+    def _open(self, account_table: Any) -> None:
+        """Make ``raw``, and ``accounts`` where users are mapped to them."""
+        self._text = self._read(self._span)
+        self._shape = LogShape(self._con, self._schema)
+        if self._text:
+            self._parse_times()
+        if self._accounts is not None:
+            self._users = open_accounts(self._con, self._ask, self._accounts, account_table)
+
+    def _read(self, span: LogSpan) -> bool:
+        self._con.execute("DROP VIEW IF EXISTS raw")
+        return open_source(self._con, self._events, self._schema, table=self._table, keep=span.keep)
+
+    def _parse_times(self) -> None:
+        """Parse the times of a text file once, and not again in each query."""
+        self._con.execute(f"CREATE OR REPLACE TEMP VIEW source AS {self._shape.sql()}")
+        types = column_types(self._con, "source")
+        parsed = []
+        for column in (self._schema.timestamp_col, self._schema.arrival_col):
+            if column in types and types[column] == "VARCHAR":
+                us, naive = time_sql(self._ask, column, types)
+                made = "make_timestamp" if naive else "make_timestamptz"
+                parsed.append(f"{made}({us}) AS {identifier(column)}")
+        star = f"* REPLACE ({', '.join(parsed)})" if parsed else "*"
+        self._con.execute(f"CREATE TEMP TABLE parsed AS SELECT {star} FROM source")
+        self._con.execute("DROP VIEW source")
+        self._con.execute("DROP TABLE raw")
+        self._con.execute("ALTER TABLE parsed RENAME TO raw")
+        self._shape = LogShape(self._con, settled(self._schema))
+
+    def _make_source(self, more: tuple[str, ...], span: LogSpan) -> dict[str, str]:
+        """Make ``source`` and return its columns and their types."""
+        shaped = self._shape.sql(more)
+        self._con.execute(f"CREATE OR REPLACE TEMP VIEW source AS {shaped}")
+        types = column_types(self._con, "source")
+        column = self._schema.timestamp_col
+        if column not in types or not (span.bounded or self._accounts):
+            return types
+        if self._us is None:
+            self._us, _ = time_sql(self._ask, column, types)
+        if span.bounded:
+            inside = span.condition(self._us, identifier(column), types[column])
+            if not span.narrowed:  # rows without a time are reported
+                inside = f"({inside}) OR {identifier(column)} IS NULL"
+            shaped = f"SELECT * FROM ({shaped}) AS source WHERE {inside}"
+        if self._accounts is not None and self._schema.customer_col in types:
+            self._con.execute(f"CREATE OR REPLACE TEMP VIEW source AS {shaped}")
+            user = customer_sql(self._ask, self._schema.customer_col, types)
+            kind = str(self._con.sql(f"SELECT {user} AS x FROM source LIMIT 0").types[0])
+            shaped = account_sql(
+                shaped,
+                self._accounts,
+                user=user,
+                us=self._us,
+                kinds=(kind, self._users),
+                columns=types,
+            )
+        self._con.execute(f"CREATE OR REPLACE TEMP VIEW source AS {shaped}")
+        return column_types(self._con, "source")
+
+    @property
+    def by_account(self) -> bool:
+        """Whether accounts are the customers."""
+        return self._accounts is not None
+
     def prelude(
         self, schema: EventSchema, properties: Sequence[Property], filters: Sequence[str] = ()
     ) -> tuple[str, bool]:
         """Return the SELECT that makes ``ev``, nulls still in it, and whether times were naive."""
-        return prelude_sql(self.types(), self.ask, schema, properties, filters)
+        self._guard(self._widen)
+        named = [p.column for p in properties] + [c for f in filters for c in _columns_of(f)]
+        self._named = tuple(dict.fromkeys(named))
+        types: dict[str, str] = self._guard(lambda: self._make_source(self._named, self._span))
+        value = schema.value_col
+        if value is not None and value not in types and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"value_col {show(value)} is not one of the {len(types)} columns of the log: "
+                f"{did_you_mean(value, types)}",
+                CesWarning,
+                stacklevel=4,
+            )
+        return prelude_sql(types, self._ask, schema, properties, filters)
 
-    def types(self) -> dict[str, str]:
-        """Return the columns of the log and DuckDB's names of their types."""
-        described = self._guard(lambda: self._con.sql("SELECT * FROM source LIMIT 0"))
-        return dict(zip(described.columns, map(str, described.types), strict=True))
+    @contextmanager
+    def narrowed(self, since_us: int, until_us: int) -> Iterator[None]:
+        """Read only events of ``[since, until)`` inside the block."""
+        self._guard(lambda: self._narrow(self._span.within(since_us, until_us)))
+        try:
+            yield
+        finally:
+            self._stale = True  # opened again only when something is asked for
 
-    def ask(self, query: str) -> tuple[Any, ...]:
-        """Return the only row of the answer to a query."""
-        return tuple(self.fetch(query).to_pylist()[0].values())
+    def _narrow(self, span: LogSpan) -> None:
+        if self._span.partition_col is not None and not self._text:
+            self._narrowed = True
+            try:
+                self._read(span)
+                alike = column_types(self._con, "raw") == self._shape.types
+            except EventLogError:  # no folder lies inside
+                alike = False
+            if not alike:
+                self._read(self._span)
+        self._make_source(self._named, span)
+
+    def _widen(self) -> None:
+        if self._stale:
+            self._stale = False
+            if self._narrowed:
+                self._read(self._span)
+                self._narrowed = False
+            self._make_source(self._named, self._span)
+
+    def write(self, path: str) -> tuple[str, ...]:
+        """Write ``source`` in its best form: sorted, typed, without rows that never count.
+
+        Parameters
+        ----------
+        path : str
+            A Parquet file.
+
+        Returns
+        -------
+        tuple of str
+            The columns written.
+        """
+        schema, ask = self._schema, self._ask
+        types = self._guard(lambda: self._make_source((), self._span))
+        us, naive = time_sql(ask, schema.timestamp_col, types)
+        made = {
+            schema.customer_col: customer_sql(ask, schema.customer_col, types),
+            schema.event_col: event_sql(ask, schema.event_col, types),
+            schema.timestamp_col: f"make_timestamp{'' if naive else 'tz'}({us})",
+        }
+        if schema.arrival_col is not None:
+            us, naive = time_sql(ask, schema.arrival_col, types)
+            made[schema.arrival_col] = f"make_timestamp{'' if naive else 'tz'}({us})"
+        rest = [c for c in types if c not in made]
+        columns = [f"{e} AS {identifier(c)}" for c, e in made.items()] + list(map(identifier, rest))
+        held = " AND ".join(f"{identifier(c)} IS NOT NULL" for c in list(made)[:3])
+        order = ", ".join(identifier(c) for c in list(made)[:3:2])
+        query = (
+            f"SELECT * FROM (SELECT {', '.join(columns)} FROM source) WHERE {held} ORDER BY {order}"
+        )
+        self._guard(
+            lambda: self._con.execute(
+                f"COPY ({query}) TO {literal(path)} "
+                f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+            )
+        )
+        return (*made, *rest)
+
+    def unmapped(self) -> tuple[int, int]:
+        """Return how many events with a user have no account then, and of how many users."""
+        if self._accounts is None:
+            return 0, 0
+        user, account = (
+            identifier(c) for c in (self._schema.customer_col, self._accounts.account_col)
+        )
+        found = self._ask(
+            f"SELECT COUNT({user}), COUNT(DISTINCT {user}) FROM source WHERE {account} IS NULL"
+        )
+        return int(found[0]), int(found[1])
 
     def make(self, kind: str, name: str, select: str) -> None:
         """Make a temporary view or table of a query."""
+        self._guard(self._widen)
         self._guard(lambda: self._con.execute(f"CREATE OR REPLACE TEMP {kind} {name} AS {select}"))
 
     def register(self, name: str, **columns: Any) -> None:
@@ -111,12 +288,16 @@ class DuckDBSession:
 
     def fetch(self, query: str) -> Any:
         """Return the answer to a query as an Arrow table."""
+        self._guard(self._widen)
         # con.sql, not con.execute: only the former keeps ORDER BY when Arrow is fetched.
         return self._guard(lambda: self._con.sql(query).to_arrow_table())
 
     def close(self) -> None:
         """Give back the memory."""
         self._con.close()
+
+    def _ask(self, query: str) -> tuple[Any, ...]:
+        return tuple(self.fetch(query).to_pylist()[0].values())
 
     def _guard(self, work: Callable[[], Any]) -> Any:
         try:
@@ -128,3 +309,15 @@ class DuckDBSession:
                 allowed="readable files, and memory or disk enough",
                 hint="check the files; a memory_limit lets DuckDB spill to disk",
             ) from error
+
+
+def _columns_of(where: str) -> list[str]:
+    """Return the columns that a filter names."""
+    named: list[str] = []
+
+    def collect(column: str, kind: object) -> str:
+        named.append(column)
+        return identifier(column)
+
+    filter_sql(parse_where(where), collect)
+    return named

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ces_ml.errors import EventLogError
+from ces_ml.errors import EventLogError, SpecError
 from ces_ml.features.matrix import LongCounts, long_to_csr
 from ces_ml.features.session import Session, number
 from ces_ml.spec.counts import CountSpec
@@ -17,6 +17,7 @@ from ces_ml.spec.duration import DAY_US
 from ces_ml.spec.terms import Term
 from ces_ml.sql.counting import count_sql, exposure_sql, unpaired_sql
 from ces_ml.sql.plan import CountPlan
+from ces_ml.sql.seats import seats_sql
 
 __all__ = ["DENOMINATORS", "count_matrix"]
 
@@ -85,8 +86,32 @@ def _days_exposed(session: Session) -> Denominator:
     return lambda term: np.maximum(np.minimum(known_us, term.window.us) / DAY_US, 1.0)
 
 
+def _seats(session: Session) -> Denominator:
+    """Return how many users had a seat in the window: at least 1."""
+    if not session.by_account:
+        raise SpecError(
+            "a count is taken per seat, but users do not roll up to accounts",
+            got="per: seat without accounts",
+            allowed="per: seat where the log has an account mapping",
+            hint="add `accounts: {path: …}` to events, or leave out `per: seat`",
+        )
+    found: dict[int, NDArray[np.float64]] = {}
+
+    def seats(term: Term) -> NDArray[np.float64]:
+        us = term.window.us
+        if us not in found:
+            counted = session.fetch(seats_sql(us))["seats"].to_numpy().astype(np.float64)
+            found[us] = np.maximum(counted, 1.0)
+        return found[us]
+
+    return seats
+
+
 #: What the counts of each row are divided by, for every value of ``per``.
-DENOMINATORS: dict[str, Callable[[Session], Denominator]] = {"day": _days_exposed}
+DENOMINATORS: dict[str, Callable[[Session], Denominator]] = {
+    "day": _days_exposed,
+    "seat": _seats,
+}
 
 
 def _denominators(session: Session, spec: CountSpec) -> dict[int, NDArray[np.float64]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from ces_ml.events import EventSchema
@@ -23,10 +24,22 @@ class Session(Protocol):
     `EventLogError`.
     """
 
+    @property
+    def by_account(self) -> bool:
+        """Whether accounts are the customers; then ``accounts`` is a relation, see `seats_sql`."""
+        ...
+
     def prelude(
         self, schema: EventSchema, properties: Sequence[Property], filters: Sequence[str] = ()
     ) -> tuple[str, bool]:
         """Return the SELECT that makes ``ev``, nulls still in it, and whether times were naive."""
+        ...
+
+    def narrowed(self, since_us: int, until_us: int) -> AbstractContextManager[None]:
+        """Say that, inside the block, only events of ``[since, until)`` are asked for.
+
+        A session may read less of the log for it; or do nothing.
+        """
         ...
 
     def make(self, kind: str, name: str, select: str) -> None:

@@ -1,123 +1,101 @@
-"""Opening an event log in DuckDB: files, frames, tables and relations."""
+"""Opening an event log in DuckDB: files, databases, frames, tables and relations."""
 
 from __future__ import annotations
 
-import glob
-import gzip
 import os
-import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ces_ml.errors import EventLogError, show
+from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.events import EventSchema
+from ces_ml.features.adbc import AdbcSource, adbc_reader
 from ces_ml.features.columns import mixed_zones, unparseable
-from ces_ml.sql.quoting import literal
+from ces_ml.features.database_file import is_database, open_database
+from ces_ml.features.log_files import Keep, open_files
 
 if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["open_source"]
 
-_PARQUET = "read_parquet({paths}, union_by_name=true)"
-#: CSV is read as text, so that ids such as 007 stay what they are; its times are parsed later
-#: (`ces_ml.features.columns`). Quotes are those of RFC 4180: guessed from the first rows they can
-#: be wrong about the rest.
-_CSV = (
-    "read_csv({paths}, header=true, all_varchar=true, union_by_name=true, "
-    "quote='\"', escape='\"'{delimiter})"
+_TABLES = (
+    "a path, a glob, a pandas or polars DataFrame, a pyarrow Table, a DuckDB relation or an "
+    "AdbcSource"
 )
-#: How a file is read, by its ending.
-READERS = {".parquet": _PARQUET, ".pq": _PARQUET, ".csv": _CSV, ".csv.gz": _CSV, ".tsv": _CSV}
-_TABLES = "a path, a glob, a pandas or polars DataFrame, a pyarrow Table or a DuckDB relation"
 
 
-def open_source(con: duckdb.DuckDBPyConnection, events: Any, schema: EventSchema) -> None:
-    """Make the relation ``source`` from a path, glob, frame, table or relation.
+def open_source(
+    con: duckdb.DuckDBPyConnection,
+    events: Any,
+    schema: EventSchema,
+    name: str = "raw",
+    *,
+    table: str | None = None,
+    keep: Keep | None = None,
+) -> bool:
+    """Make the relation `name` from a path, glob, frame, table, relation or query.
+
+    Parameters
+    ----------
+    con : DuckDBPyConnection
+    events : path, glob, frame, table, relation or AdbcSource
+    schema : EventSchema
+        Columns of frames that hold Python objects are read by their role.
+    name : str, default="raw"
+    table : str, optional
+        Table of a DuckDB database file.
+    keep : callable, optional
+        Files that it refuses are not opened.
+
+    Returns
+    -------
+    bool
+        Whether all columns are text, as those of CSV and JSON files are.
 
     Raises
     ------
     EventLogError
         If there is no such file, it can't be read, or the object is no table.
     """
-    if isinstance(events, str | os.PathLike):
-        _open_path(con, os.fspath(events))
-        return
+    path = os.fspath(events) if isinstance(events, str | os.PathLike) else None
+    if table is not None and (path is None or not is_database(path)):
+        raise SpecError(
+            "a table is named, but the event log is no database file",
+            got=f"table={show(table)}",
+            allowed="table with the path of a .duckdb file",
+            hint="remove the table, or correct the path",
+        )
+    if keep is not None and (path is None or is_database(path)):
+        raise SpecError(
+            "a partition is named, but the event log is no folder of files",
+            got="partition_col",
+            allowed="partition_col with folders such as date=2024-01-31",
+            hint="leave out partition_col",
+        )
+    if path is not None and is_database(path):
+        open_database(con, path, table, name)
+        return False
+    if path is not None:
+        return open_files(con, path, name, keep)
     kind = type(events).__module__.partition(".")[0]
+    if isinstance(events, AdbcSource):
+        with adbc_reader(events) as reader:
+            _copy(con, reader, name)
+        return False
     if kind in ("duckdb", "_duckdb"):
         if not hasattr(events, "columns"):
             raise _no_table(events)
         # A relation belongs to its own connection: stream it into ours.
-        reader = events.to_arrow_reader()
-        con.register("source_reader", reader)
-        con.execute("CREATE TEMP TABLE source AS SELECT * FROM source_reader")
-        con.unregister("source_reader")
-        return
-    con.register("source", _arrow_table(events, kind, schema))
+        _copy(con, events.to_arrow_reader(), name)
+        return False
+    con.register(name, _arrow_table(events, kind, schema))
+    return False
 
 
-def _open_path(con: duckdb.DuckDBPyConnection, path: str) -> None:
-    import duckdb
-
-    if "://" in path:
-        raise EventLogError(
-            "the event log is not on this machine",
-            got=show(path),
-            allowed="a path, a glob or a folder of this machine",
-            hint="download it, or open it with pyarrow.dataset.dataset and pass that",
-        )
-    pattern = path
-    if os.path.isdir(path):
-        pattern = os.path.join(glob.escape(path), "**", "*.parquet")
-    elif os.path.exists(path):
-        # A file whose name holds * or [ is that file, not a pattern for others.
-        pattern = glob.escape(path)
-    ending = next(
-        (e for e in sorted(READERS, key=len, reverse=True) if pattern.lower().endswith(e)), None
-    )
-    if ending is None:
-        raise EventLogError(
-            "the kind of event log can't be told from its name",
-            got=show(path),
-            allowed=", ".join(READERS) + ", or a folder of Parquet files",
-            hint="rename or convert the file",
-        )
-    text = READERS[ending] is _CSV
-    delimiter = ("\t" if ending == ".tsv" else _delimiter(pattern)) if text else ""
-    reader = READERS[ending].format(
-        paths=literal(pattern), delimiter=f", delim={literal(delimiter)}" if delimiter else ""
-    )
-    how = "TEMP TABLE" if text else "TEMP VIEW"
-    try:
-        con.execute(f"CREATE {how} source AS SELECT * FROM {reader}")
-    except duckdb.Error as error:
-        missing = "No files found" in str(error) or not Path(path).parent.exists()
-        got, hint = show(path), "check the path"
-        if missing and os.path.isdir(path):
-            got, hint = f"{got}, a folder without Parquet files", "name the files themselves"
-        elif not missing:
-            got, hint = f"{got}: {_first_line(error)}", "check the file"
-        raise EventLogError(
-            "no file matches the event log's path" if missing else "the event log can't be read",
-            got=got,
-            allowed="a readable " + ", ".join(READERS) + " file, glob or folder",
-            hint=hint,
-        ) from error
-
-
-def _delimiter(pattern: str) -> str:
-    """Return what separates the columns of a CSV file's first line; nothing if it is not clear."""
-    names = sorted(glob.glob(pattern, recursive=True))
-    if not names:
-        return ""
-    opener = gzip.open if names[0].lower().endswith(".gz") else open
-    try:
-        with opener(names[0], "rt", encoding="utf-8-sig", errors="replace") as file:
-            header = str(file.readline(100_000))
-    except (OSError, EOFError, zlib.error):
-        return ""  # DuckDB says it better
-    found = max(",;\t|", key=header.count)
-    return found if found in header else ""
+def _copy(con: duckdb.DuckDBPyConnection, reader: Any, name: str) -> None:
+    """Keep a stream, which can be read only once."""
+    con.register("reader", reader)
+    con.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM reader")
+    con.unregister("reader")
 
 
 def _arrow_table(events: Any, kind: str, schema: EventSchema) -> Any:
@@ -166,9 +144,13 @@ def _from_pandas(events: Any, schema: EventSchema) -> Any:
             hint="rename or drop one of them",
         )
     roles = {schema.customer_col, schema.event_col, schema.timestamp_col, schema.arrival_col}
+    # Numbers with a unit are made times later.
+    dated = [schema.timestamp_col] if schema.timestamp_unit is None else []
+    if schema.arrival_col is not None and schema.arrival_unit is None:
+        dated.append(schema.arrival_col)
     columns = {}
     for name, (_, column) in zip(names, events.items(), strict=True):
-        if name in (schema.timestamp_col, schema.arrival_col) and column.dtype == object:
+        if name in dated and column.dtype == object:
             column = _times_of_objects(column, name)
         try:
             columns[name] = pa.Array.from_pandas(column)

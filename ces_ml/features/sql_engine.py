@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
@@ -146,8 +147,17 @@ class SqlEngine:
         sample = make_sample(self.session, log, outcome, report, value=value, treated=treated)
         keys = self._keys()
         report["rows"] = len(keys)
-        X = count_matrix(self.session, plan, spec, len(keys), report, arrival=arrival)
+        with self._in_reach(plan):
+            X = count_matrix(self.session, plan, spec, len(keys), report, arrival=arrival)
         return CountTable(keys, X, spec, sample.y, report, sample.sample_weight, unseen)
+
+    def _in_reach(self, plan: CountPlan) -> AbstractContextManager[None]:
+        """Let the session read only what the counts can reach."""
+        if plan.pairs():  # the start of a pair may lie before the window that its end lies in
+            return nullcontext()
+        reach = self.session.fetch("SELECT MIN(as_of_us) AS a, MAX(as_of_us) AS b FROM cu")
+        first, last = (reach[c][0].as_py() for c in ("a", "b"))
+        return self.session.narrowed(first - max(plan.windows), last)
 
     def support(self) -> dict[str, int]:
         """Return how many customers have each event type. Reads the log once more."""

@@ -21,7 +21,7 @@ Measure = Literal["count", "sum", "mean", "duration", "active_days", "distinct"]
 MEASURES: tuple[str, ...] = get_args(Measure)
 
 #: What a count may be divided by.
-Rate = Literal["day"]
+Rate = Literal["day", "seat"]
 
 #: Options that not every measure takes, and the measures that do. Every measure takes ``where``,
 #: ``window``, ``cap`` and ``transform``.

@@ -94,9 +94,11 @@ class Term(SpecModel):
         What the events of one UTC day add is cut to it (and to ``−cap_per_day``).
     cap : float, optional
         Counts above it are cut to it (below ``−cap`` for negative sums).
-    per : {"day"}, optional
+    per : {"day", "seat"}, optional
         ``"day"``: the count is divided by the days on which it could have grown, the time since
-        the customer's first known event, at least 1 day and at most the window. Before `cap`.
+        the customer's first known event, at least 1 day and at most the window. ``"seat"``, where
+        users roll up to accounts: by the users who belonged to the account at some time in the
+        window. Before `cap`.
     transform : {"identity", "log1p", "sqrt"}, default="identity"
         Applied after the cap; ``sign(n)·f(|n|)`` where a count is negative.
     name : str, default=""

@@ -15,11 +15,11 @@ import yaml
 from pydantic import Field, field_validator
 
 from ces_ml.errors import ConfigError, show
-from ces_ml.events import EventSchema
 from ces_ml.spec.as_of import parse_as_of, parse_moment
 from ces_ml.spec.counts import CountRule
 from ces_ml.spec.model import SpecModel
 from ces_ml.spec.outcome import OutcomeSpec
+from ces_ml.training.events_config import EventsConfig
 
 __all__ = [
     "AlphaByFolds",
@@ -30,37 +30,8 @@ __all__ = [
     "SplitConfig",
     "TrackingConfig",
     "TrainingConfig",
+    "events_section",
 ]
-
-
-class EventsConfig(EventSchema):
-    """Where the event log is and what its columns are called.
-
-    Parameters
-    ----------
-    path : str, optional
-        Parquet, CSV or TSV file, glob, or folder of Parquet files; relative to the configuration
-        file. May be left out when events are passed from Python.
-    observed_until : date or datetime, optional
-        End of the log's observation; the time of its last event when not given.
-    engine : {"duckdb"}, default="duckdb"
-        What counts.
-    """
-
-    error_class = ConfigError
-    path: str | None = None
-    observed_until: datetime | None = None
-    engine: Literal["duckdb"] = "duckdb"
-
-    @field_validator("observed_until", mode="before")
-    @classmethod
-    def _moment(cls, value: Any) -> Any:
-        return None if value is None else parse_moment(value)
-
-    @property
-    def event_schema(self) -> EventSchema:
-        """The column names alone."""
-        return EventSchema(**self.model_dump(include=set(EventSchema.model_fields)))
 
 
 class AlphaByFolds(SpecModel):
@@ -324,7 +295,9 @@ class TrainingConfig(SpecModel):
 
         Where files and the store are does not, nor whether rules are priced.
         """
-        beside: Any = {"tracking": True, "events": {"path"}, "model": {"price_of_rules"}}
+        places: Any = {"path": True, "table": True, "accounts": {"path": True}}
+        places |= {"adbc": {"uri", "uri_env", "options", "options_env"}}
+        beside: Any = {"tracking": True, "events": places, "model": {"price_of_rules"}}
         beside["outcome"] = {"labels": {"path"}, "treated": {"path"}}
         body = self.model_dump(mode="json", exclude=beside)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
@@ -338,23 +311,7 @@ class TrainingConfig(SpecModel):
         ConfigError
             If the text is no YAML mapping, or a key or value is not allowed.
         """
-        try:
-            data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-        except yaml.YAMLError as error:
-            raise ConfigError(
-                f"{source} is not YAML",
-                got=" ".join(str(error).split())[:200],
-                allowed="a YAML mapping",
-                hint="check indentation, quotes and brackets",
-            ) from error
-        if not isinstance(data, dict):
-            raise ConfigError(
-                f"{source} is not a mapping",
-                got=show(data),
-                allowed="keys such as name, events, outcome, as_of, counts",
-                hint="start from an example in the README",
-            )
-        return cls.parse(data)
+        return cls.parse(_mapping_of(text, source))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Self:
@@ -366,16 +323,7 @@ class TrainingConfig(SpecModel):
             If the file can't be read or is not allowed.
         """
         file = Path(path)
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                "the configuration can't be read",
-                got=f"{show(str(path))}: {getattr(error, 'strerror', None) or error}",
-                allowed="a YAML file",
-                hint="check the path",
-            ) from error
-        config = cls.from_yaml(text, source=show(str(path)))
+        config = cls.from_yaml(_text_of(file), source=show(str(path)))
         folder = file.resolve().parent
 
         def located(part: Any) -> Any:
@@ -386,7 +334,61 @@ class TrainingConfig(SpecModel):
         outcome = config.outcome.model_copy(
             update={name: located(getattr(config.outcome, name)) for name in ("labels", "treated")}
         )
-        return config.model_copy(update={"events": located(config.events), "outcome": outcome})
+        return config.model_copy(
+            update={"events": config.events.located(folder), "outcome": outcome}
+        )
+
+
+def events_section(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the keys of the section ``events`` of a YAML file, which may hold others.
+
+    Raises
+    ------
+    ConfigError
+        If the file can't be read or has no such section.
+    """
+    section = _mapping_of(_text_of(Path(path)), show(str(path))).get("events")
+    if not isinstance(section, dict):
+        raise ConfigError(
+            f"{show(str(path))} has no section `events`",
+            got=show(section),
+            allowed="a mapping with path, customer_col, …",
+            hint="add `events: {path: …}`",
+        )
+    return section
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "the configuration can't be read",
+            got=f"{show(str(file))}: {getattr(error, 'strerror', None) or error}",
+            allowed="a YAML file",
+            hint="check the path",
+        ) from error
+
+
+def _mapping_of(text: str, source: str) -> dict[Any, Any]:
+    """Read YAML text that is a mapping."""
+    try:
+        data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"{source} is not YAML",
+            got=" ".join(str(error).split())[:200],
+            allowed="a YAML mapping",
+            hint="check indentation, quotes and brackets",
+        ) from error
+    if not isinstance(data, dict):
+        raise ConfigError(
+            f"{source} is not a mapping",
+            got=show(data),
+            allowed="keys such as name, events, outcome, as_of, counts",
+            hint="start from an example in the README",
+        )
+    return data
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

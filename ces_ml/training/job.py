@@ -203,19 +203,19 @@ def count_for_training(
     ConfigError
         If no log is named.
     """
-    source = config.events.path if events is None else events
+    source = config.events.source if events is None else events
     if source is None:
         raise ConfigError(
             "no event log is named",
             got="no events.path",
-            allowed="the path of a Parquet or CSV file",
+            allowed="the path of a log, or a query of a database",
             hint="add `events: {path: …}`, or pass events from Python",
         )
     opened = open_engine(
         source,
         config.events.event_schema,
         engine=config.events.engine,
-        observed_until=config.events.observed_until,
+        **config.events.options,
     )
     with opened as engine:
         profile = engine.profile()

@@ -161,7 +161,7 @@ def _params(result: TrainingResult) -> dict[str, str]:
         "prior_strength": repr(config.model.prior_strength),
         "scale": config.score.scale,
         "seed": str(config.seed),
-        "events": config.events.path or "passed from Python",
+        "events": config.events.described or "passed from Python",
     }
 
 

@@ -23,7 +23,7 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("name", ["log.xlsx", "log", "log.parquet.bak", "", "log.json"])
+@pytest.mark.parametrize("name", ["log.xlsx", "log", "log.parquet.bak", "", "log.xml"])
 def test_an_unknown_file_ending_is_refused(tmp_path: Path, engine: str, name: str) -> None:
     path = str(tmp_path / name) if name else ""
     if name:
