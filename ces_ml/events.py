@@ -15,20 +15,7 @@ __all__ = ["PRESETS", "EventSchema", "TimeUnit", "preset_columns"]
 #: Units of times that are written as numbers since 1970.
 TimeUnit = Literal["s", "ms", "us", "ns"]
 
-#: Columns of well-known exports. Names are those of the vendors' own documentation:
-#:
-#: - ``segment``: the warehouse table ``tracks``
-#:   (twilio.com/docs/segment/connections/storage/warehouses/schema);
-#: - ``segment_json``: raw track calls, one JSON object a line
-#:   (twilio.com/docs/segment/connections/spec/common, …/spec/track);
-#: - ``ga4``: rows of the BigQuery export, ``event_timestamp`` in microseconds
-#:   (support.google.com/analytics/answer/7029846);
-#: - ``snowplow``: the table ``atomic.events``
-#:   (docs.snowplow.io/docs/fundamentals/canonical-event, …/docs/events/timestamps);
-#: - ``mixpanel``: lines of the raw event export, ``properties.time`` in seconds and
-#:   ``properties.mp_processing_time_ms`` in milliseconds (docs.mixpanel.com/docs/export-methods);
-#: - ``amplitude``: lines of the Export API, times in UTC without a zone
-#:   (amplitude.com/docs/apis/analytics/export).
+#: Columns of well-known exports, as `EventSchema.preset` describes them.
 PRESETS: dict[str, dict[str, Any]] = {
     "segment": {
         "customer_col": "user_id",
@@ -128,7 +115,15 @@ class EventSchema(SpecModel):
         Parameters
         ----------
         name : {"segment", "segment_json", "ga4", "snowplow", "mixpanel", "amplitude"}
-            See `PRESETS` for what each stands for.
+            What exported the log; see the references for its columns.
+
+            - ``segment``: the warehouse table ``tracks``; ``segment_json``: raw track calls, one
+              JSON object a line [1]_ [2]_.
+            - ``ga4``: rows of the BigQuery export; times in microseconds, values in dollars [3]_.
+            - ``snowplow``: the table ``atomic.events`` [4]_ [5]_.
+            - ``mixpanel``: lines of the raw event export; ``properties.time`` in seconds,
+              ``properties.mp_processing_time_ms`` as arrival [6]_.
+            - ``amplitude``: lines of the Export API; times in UTC without a zone [7]_.
         **changes
             Columns that differ, for example ``value_col="properties.revenue"``.
 
@@ -136,6 +131,18 @@ class EventSchema(SpecModel):
         ------
         SpecError
             If there is no such preset.
+
+        References
+        ----------
+        .. [1] Segment, Warehouse Schemas and Spec: Track,
+           twilio.com/docs/segment/connections/storage/warehouses/schema
+        .. [2] Segment, Spec: Common Fields, twilio.com/docs/segment/connections/spec/common
+        .. [3] Google, BigQuery Export schema, support.google.com/analytics/answer/7029846
+        .. [4] Snowplow, Atomic event properties,
+           docs.snowplow.io/docs/fundamentals/canonical-event
+        .. [5] Snowplow, Timestamps, docs.snowplow.io/docs/events/timestamps
+        .. [6] Mixpanel, Export Methods, docs.mixpanel.com/docs/export-methods
+        .. [7] Amplitude, Export API, amplitude.com/docs/apis/analytics/export
 
         Examples
         --------

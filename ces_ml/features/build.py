@@ -32,7 +32,8 @@ def open_engine(
     schema : EventSchema, optional
     engine : {"duckdb"}, default="duckdb"
     **options
-        Options of the engine: `observed_until`, `threads`, `memory_limit`.
+        Options of the engine: `observed_until`, `threads`, `memory_limit`, `table`, `since`,
+        `until`, `partition_col`, `accounts`, `account_table`; see `DuckDBEngine`.
 
     Raises
     ------
@@ -82,8 +83,8 @@ def build_counts(
 
     Parameters
     ----------
-    events : path, glob, pandas.DataFrame, polars.DataFrame, pyarrow.Table or DuckDB relation
-        The log.
+    events : path, glob, frame, table, relation or AdbcSource
+        The log; see `DuckDBEngine`.
     counts : CountSpec or sequence of CountRule
         What to count. Rules with patterns are resolved against the log's event types, without
         the outcome's own events.
