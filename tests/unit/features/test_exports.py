@@ -1,6 +1,6 @@
 """Exports of well-known tools, in their own shape, are counted with a preset alone.
 
-The files in `exports` are hand-made from the vendors' documentation, which `EventSchema.preset` cites.
+The files in `exports` are hand-made from the documentation that `EventSchema.preset` cites.
 """
 
 from __future__ import annotations
