@@ -120,7 +120,7 @@ class DuckDBSession:
         if self._text:
             self._parse_times()
         if self._accounts is not None:
-            self._users = open_accounts(self._con, self._ask, self._accounts, account_table)
+            self._users = open_accounts(self._con, self.ask, self._accounts, account_table)
 
     def _read(self, span: LogSpan) -> bool:
         self._con.execute("DROP VIEW IF EXISTS raw")
@@ -133,7 +133,7 @@ class DuckDBSession:
         parsed = []
         for column in (self._schema.timestamp_col, self._schema.arrival_col):
             if column in types and types[column] == "VARCHAR":
-                us, naive = time_sql(self._ask, column, types)
+                us, naive = time_sql(self.ask, column, types)
                 made = "make_timestamp" if naive else "make_timestamptz"
                 parsed.append(f"{made}({us}) AS {identifier(column)}")
         star = f"* REPLACE ({', '.join(parsed)})" if parsed else "*"
@@ -152,7 +152,7 @@ class DuckDBSession:
         if column not in types or not (span.bounded or self._accounts):
             return types
         if self._us is None:
-            self._us, _ = time_sql(self._ask, column, types)
+            self._us, _ = time_sql(self.ask, column, types)
         if span.bounded:
             inside = span.condition(self._us, identifier(column), types[column])
             if not span.narrowed:  # rows without a time are reported
@@ -160,7 +160,7 @@ class DuckDBSession:
             shaped = f"SELECT * FROM ({shaped}) AS source WHERE {inside}"
         if self._accounts is not None and self._schema.customer_col in types:
             self._con.execute(f"CREATE OR REPLACE TEMP VIEW source AS {shaped}")
-            user = customer_sql(self._ask, self._schema.customer_col, types)
+            user = customer_sql(self.ask, self._schema.customer_col, types)
             kind = str(self._con.sql(f"SELECT {user} AS x FROM source LIMIT 0").types[0])
             shaped = account_sql(
                 shaped,
@@ -185,7 +185,7 @@ class DuckDBSession:
         self._guard(self._widen)
         named = [p.column for p in properties] + [c for f in filters for c in _columns_of(f)]
         self._named = tuple(dict.fromkeys(named))
-        types: dict[str, str] = self._guard(lambda: self._make_source(self._named, self._span))
+        types = self.types()
         value = schema.value_col
         if value is not None and value not in types and not self._warned:
             self._warned = True
@@ -195,7 +195,7 @@ class DuckDBSession:
                 CesWarning,
                 stacklevel=4,
             )
-        return prelude_sql(types, self._ask, schema, properties, filters)
+        return prelude_sql(types, self.ask, schema, properties, filters)
 
     @contextmanager
     def narrowed(self, since_us: int, until_us: int) -> Iterator[None]:
@@ -239,7 +239,7 @@ class DuckDBSession:
         tuple of str
             The columns written.
         """
-        schema, ask = self._schema, self._ask
+        schema, ask = self._schema, self.ask
         types = self._guard(lambda: self._make_source((), self._span))
         us, naive = time_sql(ask, schema.timestamp_col, types)
         made = {
@@ -272,10 +272,19 @@ class DuckDBSession:
         user, account = (
             identifier(c) for c in (self._schema.customer_col, self._accounts.account_col)
         )
-        found = self._ask(
+        found = self.ask(
             f"SELECT COUNT({user}), COUNT(DISTINCT {user}) FROM source WHERE {account} IS NULL"
         )
         return int(found[0]), int(found[1])
+
+    def types(self) -> dict[str, str]:
+        """Return the columns of the log and DuckDB's names of their types."""
+        types: dict[str, str] = self._guard(lambda: self._make_source(self._named, self._span))
+        return types
+
+    def ask(self, query: str) -> tuple[Any, ...]:
+        """Return the only row of the answer to a query."""
+        return tuple(self.fetch(query).to_pylist()[0].values())
 
     def make(self, kind: str, name: str, select: str) -> None:
         """Make a temporary view or table of a query."""
@@ -295,9 +304,6 @@ class DuckDBSession:
     def close(self) -> None:
         """Give back the memory."""
         self._con.close()
-
-    def _ask(self, query: str) -> tuple[Any, ...]:
-        return tuple(self.fetch(query).to_pylist()[0].values())
 
     def _guard(self, work: Callable[[], Any]) -> Any:
         try:
