@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ces_ml.features import AccountMapping as AccountMapping
     from ces_ml.features import AdbcSource as AdbcSource
     from ces_ml.features import build_counts as build_counts
+    from ces_ml.features import inspect_events as inspect_events
     from ces_ml.features import prepare_events as prepare_events
     from ces_ml.linear import ConstrainedLogisticRegression as ConstrainedLogisticRegression
     from ces_ml.scoring import Scorer as Scorer
@@ -43,6 +44,7 @@ _HOMES = {
     "WeightSet": "ces_ml.weights",
     "build_counts": "ces_ml.features",
     "export": "ces_ml.exporters",
+    "inspect_events": "ces_ml.features",
     "load_weight_set": "ces_ml.tracking",
     "prepare_events": "ces_ml.features",
     "record": "ces_ml.training",

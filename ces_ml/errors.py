@@ -18,6 +18,7 @@ __all__ = [
     "ConstraintError",
     "EventLogError",
     "InfeasibleConstraintsError",
+    "LeakError",
     "MissingDependencyError",
     "OutputError",
     "SpecError",
@@ -113,6 +114,33 @@ class ConstraintError(CesError, ValueError):
 
 class InfeasibleConstraintsError(ConstraintError):
     """Rules that can't hold together."""
+
+
+class LeakError(CesError, ValueError):
+    """Counts seem to know the outcome; the leak audit stops the training job.
+
+    Parameters
+    ----------
+    problem, got, allowed, hint : str
+        As in `CesError`.
+    findings : tuple of Finding
+        What was found.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        got: str | None = None,
+        allowed: str | None = None,
+        hint: str | None = None,
+        findings: tuple[object, ...] = (),
+    ) -> None:
+        super().__init__(problem, got=got, allowed=allowed, hint=hint)
+        self.findings = findings
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (*super().__reduce__(), {"findings": self.findings})
 
 
 class WeightSetError(CesError, ValueError):

@@ -50,7 +50,7 @@ def test_the_reference_of_configurations_names_every_key() -> None:
     reference = yaml.safe_load(blocks("yaml")[-1])
     config = TrainingConfig.parse(reference)
     assert set(reference) == set(TrainingConfig.model_fields)
-    for section in ("events", "outcome", "model", "split", "score", "points", "tracking"):
+    for section in ("events", "outcome", "model", "split", "score", "audit", "points", "tracking"):
         assert set(reference[section]) == set(type(getattr(config, section)).model_fields)
     keys = {field.alias or name for name, field in CountRule.model_fields.items()}
     assert set(reference["counts"][0]) == keys

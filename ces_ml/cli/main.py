@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shlex
 import warnings
@@ -150,6 +151,10 @@ def train(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Configurations trained at once.")] = 1,
     track: Annotated[bool, typer.Option(help="Log the run to MLflow.")] = True,
+    allow_leaks: Annotated[
+        str | None,
+        typer.Option(metavar="REASON", help="Go on whatever the leak audit finds, and say why."),
+    ] = None,
 ) -> None:
     """Learn weights from the event log that a configuration names, and track them."""
     from ces_ml.cli.tables import print_result
@@ -161,7 +166,10 @@ def train(
         raise typer.BadParameter("--output and --register take one CONFIG")
     if register and not track:
         raise typer.BadParameter("--register needs tracking: leave out --no-track")
-    for result in _trained([TrainingConfig.from_file(path) for path in configs], jobs):
+    read = [TrainingConfig.from_file(path) for path in configs]
+    if allow_leaks is not None:
+        read = [config.allowing_leaks(allow_leaks) for config in read]
+    for result in _trained(read, jobs):
         # Everything is kept before anything is printed: the reader of the output may go away.
         written = export(result.weight_set, output) if output else None
         place = result.config.tracking
@@ -206,6 +214,52 @@ def _print_run(info: RunInfo, store: str | None) -> None:
             ("score customers", f"ces-ml score {info.run_id} EVENTS -o scores.parquet{at}"),
         ],
     )
+
+
+@app.command(
+    epilog="Examples:\n\n  ces-ml inspect events.parquet\n\n  "
+    "ces-ml inspect 'log/*.csv' --customer-col user --html log.html"
+)
+@_reported
+def inspect(
+    events: Annotated[
+        str,
+        typer.Argument(metavar="EVENTS", help="Parquet, CSV or TSV file, glob, or folder."),
+    ],
+    customer_col: Annotated[str, typer.Option(help="Column of the customer.")] = "customer_id",
+    event_col: Annotated[str, typer.Option(help="Column of the event type.")] = "event_type",
+    timestamp_col: Annotated[str, typer.Option(help="Column of the time.")] = "timestamp",
+    arrival_col: Annotated[
+        str | None, typer.Option(help="Column that says when a row became known.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write tables and figures as one HTML page.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Look at an event log before counting it: gaps, bursts, duplicates, order, event types."""
+    from ces_ml.cli.inspection_tables import print_inspection
+    from ces_ml.events import EventSchema
+    from ces_ml.features import inspect_events
+    from ces_ml.files import write_text
+    from ces_ml.report import inspection_page
+
+    schema = EventSchema(
+        customer_col=customer_col,
+        event_col=event_col,
+        timestamp_col=timestamp_col,
+        arrival_col=arrival_col,
+    )
+    with _progress(6) as progress:
+        found = inspect_events(events, schema, progress=progress)
+    if html is not None:
+        write_text(html, inspection_page(found, f"Event log {Path(events).name}"))
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        return
+    print_inspection(out, found)
+    if html is not None:
+        out.print(Text(f"page written to {html}"), soft_wrap=True)
 
 
 @app.command(

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ces_ml.cli.audit_lines import print_audit
 from ces_ml.linear import RulePrice, prices_table
 from ces_ml.report import sample_in_words, visible
 from ces_ml.spec.words import measured_as
@@ -54,6 +55,7 @@ def print_result(console: Console, result: TrainingResult) -> None:
     sample = result.sample
     console.print(f"[dim]sample: {sample['rows']:,} rows; {result.split.description}[/dim]")
     print_report(console, sample)
+    print_audit(console, result.audit)
     if result.profile.naive:
         console.print("[dim]times without a zone were taken as UTC[/dim]")
     console.print(Text(f"penalty: {penalty_in_words(result)}", style="dim"))

@@ -3,12 +3,15 @@
 from ces_ml.evaluation.bands import choose_bands
 from ces_ml.evaluation.baselines import BASELINES, baseline_scores, calibrated
 from ces_ml.evaluation.comparison import comparison
+from ces_ml.evaluation.findings import FINDINGS, Finding, sorted_findings
 from ces_ml.evaluation.metrics import METRICS, Metric, evaluate_scores
 from ces_ml.evaluation.splits import TimeSplit, split_by_time
 
 __all__ = [
     "BASELINES",
+    "FINDINGS",
     "METRICS",
+    "Finding",
     "Metric",
     "TimeSplit",
     "baseline_scores",
@@ -16,5 +19,6 @@ __all__ = [
     "choose_bands",
     "comparison",
     "evaluate_scores",
+    "sorted_findings",
     "split_by_time",
 ]

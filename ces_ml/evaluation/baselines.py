@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from ces_ml.errors import EventLogError, SpecError, did_you_mean, show
 from ces_ml.spec import CountTable, Term
 
-__all__ = ["BASELINES", "baseline_scores", "calibrated"]
+__all__ = ["BASELINES", "baseline_scores", "calibrated", "counted_once"]
 
 #: Every baseline and what it is, in the order of tables.
 BASELINES: dict[str, str] = {
@@ -80,7 +80,7 @@ def baseline_scores(
         )
     Z = table.design()
     found = {
-        "total_count": table.X @ _counted_once(table.spec.terms),
+        "total_count": table.X @ counted_once(table.spec.terms),
         "equal_weights": Z @ np.array([float(signs.get(name, 1)) for name in table.names]),
     }
     if hand_set:
@@ -152,7 +152,7 @@ def calibrated(
     return np.asarray(probability, dtype=np.float64)
 
 
-def _counted_once(terms: tuple[Term, ...]) -> NDArray[np.float64]:
+def counted_once(terms: tuple[Term, ...]) -> NDArray[np.float64]:
     """Return 1 for the columns that `total_count` adds up, 0 for the others."""
     best: dict[str, int] = {}
     for t, term in enumerate(terms):

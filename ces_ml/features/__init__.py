@@ -5,16 +5,24 @@ from ces_ml.features.adbc import AdbcSource
 from ces_ml.features.build import build_counts, open_engine, resolve_counts
 from ces_ml.features.duckdb_engine import DuckDBEngine
 from ces_ml.features.engine import Engine, LogProfile
+from ces_ml.features.evidence import Evidence, gather_evidence, onset_events
+from ces_ml.features.inspection import inspect_events
 from ces_ml.features.prepared import PreparedLog, prepare_events
+from ces_ml.features.sql_engine import SqlEngine
 
 __all__ = [
     "AccountMapping",
     "AdbcSource",
     "DuckDBEngine",
     "Engine",
+    "Evidence",
     "LogProfile",
     "PreparedLog",
+    "SqlEngine",
     "build_counts",
+    "gather_evidence",
+    "inspect_events",
+    "onset_events",
     "open_engine",
     "prepare_events",
     "resolve_counts",

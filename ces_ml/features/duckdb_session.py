@@ -51,6 +51,8 @@ class DuckDBSession:
         With it accounts are the customers.
     account_table : path, frame or table, optional
         The mapping itself; ``accounts.path`` when not given.
+    keep_order : bool, default=False
+        Whether `stream` gives rows in the order of the log; it costs memory.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class DuckDBSession:
         span: LogSpan | None = None,
         accounts: AccountMapping | None = None,
         account_table: Any = None,
+        keep_order: bool = False,
     ) -> None:
         import duckdb
 
@@ -82,13 +85,13 @@ class DuckDBSession:
         self._named: tuple[str, ...] = ()
         self._narrowed = self._stale = self._warned = False
         try:
-            self._set(threads, memory_limit)
+            self._set(threads, memory_limit, keep_order)
             self._guard(lambda: self._open(account_table))
         except BaseException:
             self._con.close()
             raise
 
-    def _set(self, threads: int | None, memory_limit: str | None) -> None:
+    def _set(self, threads: int | None, memory_limit: str | None, keep_order: bool) -> None:
         # What does not fit memory goes to a folder of its own, which DuckDB removes at the end;
         # by default it would be `.tmp` in whatever folder the job was started from.
         spill = os.path.join(tempfile.gettempdir(), f"ces-ml-{uuid.uuid4().hex}")
@@ -96,7 +99,7 @@ class DuckDBSession:
             "TimeZone='UTC'",
             "autoinstall_known_extensions=false",
             "autoload_known_extensions=false",
-            "preserve_insertion_order=false",
+            f"preserve_insertion_order={str(keep_order).lower()}",
             f"temp_directory={literal(spill)}",
         ):
             self._con.execute(f"SET {setting}")
@@ -300,6 +303,12 @@ class DuckDBSession:
         self._guard(self._widen)
         # con.sql, not con.execute: only the former keeps ORDER BY when Arrow is fetched.
         return self._guard(lambda: self._con.sql(query).to_arrow_table())
+
+    def stream(self, query: str) -> Iterator[Any]:
+        """Yield the answer to a query in Arrow record batches, never held as a whole."""
+        reader = self._guard(lambda: self._con.sql(query).to_arrow_reader(1_000_000))
+        while (batch := self._guard(lambda: next(reader, None))) is not None:
+            yield batch
 
     def close(self) -> None:
         """Give back the memory."""

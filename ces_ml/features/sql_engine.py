@@ -147,9 +147,24 @@ class SqlEngine:
         sample = make_sample(self.session, log, outcome, report, value=value, treated=treated)
         keys = self._keys()
         report["rows"] = len(keys)
-        with self._in_reach(plan):
-            X = count_matrix(self.session, plan, spec, len(keys), report, arrival=arrival)
+        X = self.count(spec, len(keys), report)
         return CountTable(keys, X, spec, sample.y, report, sample.sample_weight, unseen)
+
+    def count(self, spec: CountSpec, n_rows: int, report: dict[str, int]) -> Any:
+        """Count the rows of the relation ``cu``, numbered from 0, as csr_array.
+
+        Parameters
+        ----------
+        spec : CountSpec
+            The one whose columns ``ev`` has: that of the last `table`.
+        n_rows : int
+        report : dict of str to int
+            Gets how many starts of pairs have no end, where pairs are counted.
+        """
+        plan = CountPlan.of(spec.terms, self.schema.value_col)
+        arrival = self.schema.arrival_col is not None
+        with self._in_reach(plan):
+            return count_matrix(self.session, plan, spec, n_rows, report, arrival=arrival)
 
     def _in_reach(self, plan: CountPlan) -> AbstractContextManager[None]:
         """Let the session read only what the counts can reach."""

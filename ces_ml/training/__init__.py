@@ -1,11 +1,13 @@
 """The jobs that join the workers: train, record, score."""
 
+from ces_ml.training.auditing import Audit
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.job import TrainingResult, stages, train, train_many
 from ces_ml.training.recording import penalty_in_words, record
 from ces_ml.training.scoring_job import ScoringResult, score_events, write_scores
 
 __all__ = [
+    "Audit",
     "ScoringResult",
     "TrainingConfig",
     "TrainingResult",

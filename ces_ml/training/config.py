@@ -11,7 +11,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import Field, field_validator
 
 from ces_ml.errors import ConfigError, show
@@ -19,7 +18,9 @@ from ces_ml.spec.as_of import parse_as_of, parse_moment
 from ces_ml.spec.counts import CountRule
 from ces_ml.spec.model import SpecModel
 from ces_ml.spec.outcome import OutcomeSpec
+from ces_ml.training.audit_config import AuditConfig
 from ces_ml.training.events_config import EventsConfig
+from ces_ml.training.yaml_files import mapping_of, text_of
 
 __all__ = [
     "AlphaByFolds",
@@ -219,6 +220,8 @@ class TrainingConfig(SpecModel):
     score : ScoreConfig, optional
     points : PointsConfig, optional
         No points when not given.
+    audit : AuditConfig, optional
+        What the leak audit may find without stopping the job.
     tracking : TrackingConfig, optional
     seed : int, default=0
         The one seed of everything random in the job.
@@ -246,6 +249,7 @@ class TrainingConfig(SpecModel):
     split: SplitConfig = SplitConfig()
     score: ScoreConfig = ScoreConfig()
     points: PointsConfig | None = None
+    audit: AuditConfig = AuditConfig()
     tracking: TrackingConfig = TrackingConfig()
     seed: int = Field(default=0, ge=0)
 
@@ -289,15 +293,34 @@ class TrainingConfig(SpecModel):
             return None
         return self.as_of[0] if len(self.as_of) == 1 else list(self.as_of)
 
+    def allowing_leaks(self, reason: str) -> Self:
+        """Return a copy under which no finding of the leak audit stops the job.
+
+        Raises
+        ------
+        ConfigError
+            If no reason is given.
+        """
+        if not reason.strip():
+            raise ConfigError(
+                "leaks are allowed for no reason",
+                got=show(reason),
+                allowed="a few words; they are kept in the run",
+                hint="say why the findings may stand",
+            )
+        return self.model_copy(update={"audit": self.audit.with_all(reason)})
+
     @property
     def digest(self) -> str:
         """sha256 of what decides the weight set.
 
-        Where files and the store are does not, nor whether rules are priced.
+        Where files and the store are does not, nor whether rules are priced, nor what the leak
+        audit may find.
         """
         places: Any = {"path": True, "table": True, "accounts": {"path": True}}
         places |= {"adbc": {"uri", "uri_env", "options", "options_env"}}
-        beside: Any = {"tracking": True, "events": places, "model": {"price_of_rules"}}
+        beside: Any = {"tracking": True, "audit": True, "events": places}
+        beside["model"] = {"price_of_rules"}
         beside["outcome"] = {"labels": {"path"}, "treated": {"path"}}
         body = self.model_dump(mode="json", exclude=beside)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
@@ -311,7 +334,7 @@ class TrainingConfig(SpecModel):
         ConfigError
             If the text is no YAML mapping, or a key or value is not allowed.
         """
-        return cls.parse(_mapping_of(text, source))
+        return cls.parse(mapping_of(text, source))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Self:
@@ -323,7 +346,7 @@ class TrainingConfig(SpecModel):
             If the file can't be read or is not allowed.
         """
         file = Path(path)
-        config = cls.from_yaml(_text_of(file), source=show(str(path)))
+        config = cls.from_yaml(text_of(file), source=show(str(path)))
         folder = file.resolve().parent
 
         def located(part: Any) -> Any:
@@ -347,7 +370,7 @@ def events_section(path: str | os.PathLike[str]) -> dict[str, Any]:
     ConfigError
         If the file can't be read or has no such section.
     """
-    section = _mapping_of(_text_of(Path(path)), show(str(path))).get("events")
+    section = mapping_of(text_of(Path(path)), show(str(path))).get("events")
     if not isinstance(section, dict):
         raise ConfigError(
             f"{show(str(path))} has no section `events`",
@@ -356,58 +379,3 @@ def events_section(path: str | os.PathLike[str]) -> dict[str, Any]:
             hint="add `events: {path: …}`",
         )
     return section
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            "the configuration can't be read",
-            got=f"{show(str(file))}: {getattr(error, 'strerror', None) or error}",
-            allowed="a YAML file",
-            hint="check the path",
-        ) from error
-
-
-def _mapping_of(text: str, source: str) -> dict[Any, Any]:
-    """Read YAML text that is a mapping."""
-    try:
-        data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"{source} is not YAML",
-            got=" ".join(str(error).split())[:200],
-            allowed="a YAML mapping",
-            hint="check indentation, quotes and brackets",
-        ) from error
-    if not isinstance(data, dict):
-        raise ConfigError(
-            f"{source} is not a mapping",
-            got=show(data),
-            allowed="keys such as name, events, outcome, as_of, counts",
-            hint="start from an example in the README",
-        )
-    return data
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A SafeLoader that refuses a key written twice."""
-
-
-def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if key in seen:
-            raise ConfigError(
-                "a key is written twice",
-                got=f"{show(key)} at line {key_node.start_mark.line + 1}",
-                allowed="each key once",
-                hint="remove one of them",
-            )
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

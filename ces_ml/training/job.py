@@ -11,11 +11,12 @@ from joblib import Parallel, delayed
 
 from ces_ml.errors import CesWarning, ConfigError, EventLogError
 from ces_ml.evaluation import TimeSplit, split_by_time
-from ces_ml.features import LogProfile, open_engine, resolve_counts
+from ces_ml.features import Engine, LogProfile, open_engine, resolve_counts
 from ces_ml.linear import AlphaChoice, Path, Points, RulePrice, SolverResult
 from ces_ml.spec.as_of import AsOf, parse_as_of
 from ces_ml.spec.count_table import CountTable
 from ces_ml.training import fitting
+from ces_ml.training.auditing import Audit, LeakAudit
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.evaluating import evaluated
 from ces_ml.weights import WeightSet
@@ -45,6 +46,8 @@ class TrainingResult:
         Iterations, KKT residual, rules that are active.
     profile : LogProfile
         What the log holds.
+    audit : Audit
+        What the leak audit found.
     alpha : float
         Strength of the penalty that the weights were fitted with.
     alpha_choice : AlphaChoice or None
@@ -65,6 +68,7 @@ class TrainingResult:
     split: TimeSplit
     solver: SolverResult
     profile: LogProfile
+    audit: Audit
     alpha: float
     alpha_choice: AlphaChoice | None = None
     path: Path | None = None
@@ -107,6 +111,8 @@ def train(
         If the log can't be read or can't answer, or all outcomes are of one class.
     SpecError, ConstraintError
         If counts, outcome or rules do not fit the log.
+    LeakError
+        If counts seem to know the outcome, and the configuration does not allow it.
 
     Warns
     -----
@@ -131,7 +137,11 @@ def train(
     ['demo_booked', 'login', 'support_ticket']
     """
     progress(_COUNTING)
-    table, profile = count_for_training(config, events, labels=labels, treated=treated)
+    leaks = LeakAudit(config)
+    table, profile = count_for_training(
+        config, events, labels=labels, treated=treated, look=leaks.look
+    )
+    leaks.check(table)
     progress(_SPLITTING)
     split = split_by_time(
         table,
@@ -144,6 +154,7 @@ def train(
     fitted = fitting.fit(config, table, split, progress=progress)
     progress(_EVALUATING)
     weight_set, rows = evaluated(config, table, split, fitted)
+    audit = leaks.finish(table, weight_set)
     return TrainingResult(
         config=config,
         weight_set=weight_set,
@@ -152,6 +163,7 @@ def train(
         split=split,
         solver=fitted.model.solver_result_,
         profile=profile,
+        audit=audit,
         alpha=float(fitted.model.alpha),
         alpha_choice=fitted.alpha_choice,
         path=fitted.path,
@@ -188,9 +200,22 @@ def train_many(configs: Sequence[TrainingConfig], *, n_jobs: int = 1) -> list[Tr
 
 
 def count_for_training(
-    config: TrainingConfig, events: Any = None, *, labels: Any = None, treated: Any = None
+    config: TrainingConfig,
+    events: Any = None,
+    *,
+    labels: Any = None,
+    treated: Any = None,
+    look: Callable[[Engine, CountTable], None] | None = None,
 ) -> tuple[CountTable, LogProfile]:
-    """Count what the configuration asks for, with outcomes; the tables are those of `train`.
+    """Count what the configuration asks for, with outcomes.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+    events, labels, treated : path, frame, table or relation, optional
+        As in `train`.
+    look : callable, optional
+        Called with the engine and the table before the log is closed.
 
     Returns
     -------
@@ -221,6 +246,8 @@ def count_for_training(
         profile = engine.profile()
         spec = resolve_counts(engine, config.counts, config.outcome)
         table = engine.table(spec, _rows(config, labels), config.outcome, treated=treated)
+        if look is not None:
+            look(engine, table)
     happened, rows = table.report.get("left_out_already_happened", 0), len(table)
     if happened > rows:
         warnings.warn(

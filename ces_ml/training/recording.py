@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ces_ml.errors import show
 from ces_ml.linear import AlphaChoice, prices_table
 from ces_ml.report import alpha_figure, weight_card, weights_figure
 from ces_ml.tracking import RunInfo, Tracker
+from ces_ml.training.auditing import Audit
 from ces_ml.training.config import AlphaByFolds, TrainingConfig
 from ces_ml.training.job import TrainingResult
 
@@ -50,6 +52,7 @@ def record(
             "outcome": config.outcome.task,
             "split": result.split.description,
             "solver": result.solver.message,
+            **_audit_tags(result.audit),
         },
         texts={
             "weight_card.md": weight_card(
@@ -60,6 +63,7 @@ def record(
         figures={"weights.png": weights_figure(weight_set), **_alpha_figure(result)},
         tables={
             "comparison.json": result.comparison,
+            "audit.json": [f.as_row() for f in result.audit.findings],
             "sample.json": [{"what": k, "rows": v} for k, v in result.sample.items()],
             **_alpha_tables(result),
             **({"price_of_rules.json": prices} if prices else {}),
@@ -143,6 +147,17 @@ def _points_table(result: TrainingResult) -> dict[str, list[dict[str, Any]]]:
     return {"points.json": rows}
 
 
+def _audit_tags(audit: Audit) -> dict[str, str]:
+    """Return the verdict and, where findings were allowed, which ones and why."""
+    tags = {"leak_audit": audit.verdict}
+    if audit.allowed:
+        tags["leaks_allowed"] = "; ".join(
+            f"{f.kind}{f' of {show(f.event)}' if f.event is not None else ''}: {f.allowed}"
+            for f in audit.allowed
+        )
+    return tags
+
+
 def _params(result: TrainingResult) -> dict[str, str]:
     config, choice = result.config, result.alpha_choice
     return {
@@ -185,6 +200,10 @@ def _metrics(result: TrainingResult) -> dict[str, float]:
         found["alpha_folds/standard_error"] = choice.standard_error[at]
     if card is not None:
         found["points/log_loss_given_up"] = card.log_loss_given_up
+    audit = result.audit
+    found |= {f"auc_by_lead/{lead}": auc for lead, auc in audit.score_by_lead.items()}
+    found["audit_warnings"] = len(audit.of("warning"))
+    found["audit_allowed"] = len(audit.allowed)
     for band in result.weight_set.bands:
         if band.rate is not None:
             found[f"band_rate/{band.name}"] = band.rate

@@ -26,7 +26,7 @@ counts:
   - {events: [login, demo_booked, support_ticket], window: 28d, half_life: 14d, transform: log1p}
 model: {rules: [login >= 0, demo_booked >= 0, support_ticket <= 0]}
 """
-COMMANDS = ["prepare", "train", "promote", "score", "show", "export", "ui", "demo"]
+COMMANDS = ["inspect", "prepare", "train", "promote", "score", "show", "export", "ui", "demo"]
 
 
 def call(*words: object) -> Result:
