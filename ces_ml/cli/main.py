@@ -2,119 +2,29 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import os
 import shlex
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from ces_ml._version import __version__
+from ces_ml.cli import logs
 from ces_ml.cli import prepare as preparing
-from ces_ml.errors import CesError, CesWarning
+from ces_ml.cli.app import AsOf, Store, Weights, app, out, progress_bar, reported
 
 if TYPE_CHECKING:
     from ces_ml.tracking import RunInfo
     from ces_ml.training import TrainingConfig, TrainingResult
 
-__all__ = ["app", "main"]
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-app = typer.Typer(
-    name="ces-ml",
-    help="Learn the weights of a Customer Engagement Score from outcomes.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-Store = Annotated[
-    str | None,
-    typer.Option(help="MLflow tracking URI or path of a .db file.", show_default="./mlflow.db"),
-]
-Weights = Annotated[
-    str,
-    typer.Argument(metavar="WEIGHTS", help="A weight-set file, models:/NAME@ALIAS, or a run id."),
-]
-AsOf = Annotated[
-    str | None,
-    typer.Option(
-        "--as-of",
-        help="Moment of the counts: a date, 'every 28d from DATE to DATE', or '14d after EVENT'.",
-        show_default="the end of the log",
-    ),
-]
+__all__ = ["app", "logs", "main"]  # logs: its commands stand in the program once it is imported
 
 
 def main() -> None:
     """Run the command line; the entry point of the program ``ces-ml``."""
     app()
-
-
-def _reported(command: _Command) -> _Command:
-    """Turn errors into words on standard error and exit code 2, and warnings into one line."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning  # type: ignore[assignment]
-            try:
-                return command(*args, **kwargs)
-            except CesError as error:
-                err.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
-                raise typer.Exit(2) from error
-            except KeyboardInterrupt as error:
-                err.print("stopped")
-                raise typer.Exit(130) from error
-            except (MemoryError, OSError) as error:
-                text = f"{type(error).__name__}: {error}"
-                err.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
-                raise typer.Exit(2) from error
-            except (typer.Exit, typer.Abort, typer.BadParameter):
-                raise
-            except Exception as error:
-                if "CES_ML_DEBUG" in os.environ:
-                    raise
-                text = f"{type(error).__name__}: {error}\n  next:    this is a defect of ces-ml; "
-                text += "run again with CES_ML_DEBUG=1 and report what it prints"
-                err.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
-                raise typer.Exit(1) from error
-
-    return wrapped  # type: ignore[return-value]
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
-    if issubclass(category, CesWarning) or category.__name__ == "ConvergenceWarning":
-        err.print(Text.assemble(("warning: ", "yellow"), str(message)), soft_wrap=True)
-
-
-@contextmanager
-def _progress(stages: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar over the stages of a job on a terminal; nothing elsewhere."""
-    columns = (
-        SpinnerColumn(),
-        BarColumn(bar_width=20),
-        TextColumn("{task.description}", markup=False),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("starting", total=stages, completed=-1)
-
-        def next_stage(words: str) -> None:
-            bar.update(task, advance=1, description=words)
-
-        yield next_stage
 
 
 def _version(asked: bool) -> None:
@@ -136,7 +46,7 @@ def _options(
     epilog="Examples:\n\n  ces-ml train churn.yaml\n\n  ces-ml train churn.yaml --register churn "
     "--output churn.json\n\n  ces-ml train churn.yaml upsell.yaml --jobs 2"
 )
-@_reported
+@reported
 def train(
     configs: Annotated[
         list[Path], typer.Argument(metavar="CONFIG.yaml...", help="One or more configurations.")
@@ -190,9 +100,9 @@ def _trained(configs: list[TrainingConfig], jobs: int) -> list[TrainingResult]:
     from ces_ml.training import train as train_one
 
     if len(configs) == 1:
-        with _progress(len(stages(configs[0]))) as progress:
+        with progress_bar(len(stages(configs[0]))) as progress:
             return [train_one(configs[0], progress=progress)]
-    with _progress(1) as progress:
+    with progress_bar(1) as progress:
         progress(f"training {len(configs)} weight sets")
         return train_many(configs, n_jobs=jobs)
 
@@ -217,56 +127,10 @@ def _print_run(info: RunInfo, store: str | None) -> None:
 
 
 @app.command(
-    epilog="Examples:\n\n  ces-ml inspect events.parquet\n\n  "
-    "ces-ml inspect 'log/*.csv' --customer-col user --html log.html"
-)
-@_reported
-def inspect(
-    events: Annotated[
-        str,
-        typer.Argument(metavar="EVENTS", help="Parquet, CSV or TSV file, glob, or folder."),
-    ],
-    customer_col: Annotated[str, typer.Option(help="Column of the customer.")] = "customer_id",
-    event_col: Annotated[str, typer.Option(help="Column of the event type.")] = "event_type",
-    timestamp_col: Annotated[str, typer.Option(help="Column of the time.")] = "timestamp",
-    arrival_col: Annotated[
-        str | None, typer.Option(help="Column that says when a row became known.")
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write tables and figures as one HTML page.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-) -> None:
-    """Look at an event log before counting it: gaps, bursts, duplicates, order, event types."""
-    from ces_ml.cli.inspection_tables import print_inspection
-    from ces_ml.events import EventSchema
-    from ces_ml.features import inspect_events
-    from ces_ml.files import write_text
-    from ces_ml.report import inspection_page
-
-    schema = EventSchema(
-        customer_col=customer_col,
-        event_col=event_col,
-        timestamp_col=timestamp_col,
-        arrival_col=arrival_col,
-    )
-    with _progress(6) as progress:
-        found = inspect_events(events, schema, progress=progress)
-    if html is not None:
-        write_text(html, inspection_page(found, f"Event log {Path(events).name}"))
-    if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
-        return
-    print_inspection(out, found)
-    if html is not None:
-        out.print(Text(f"page written to {html}"), soft_wrap=True)
-
-
-@app.command(
     epilog="Examples:\n\n  ces-ml promote 0123456789abcdef0123456789abcdef\n\n  "
     "ces-ml promote RUN --name churn --alias challenger --reason 'new campaign events'"
 )
-@_reported
+@reported
 def promote(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the MLflow run.")],
     name: Annotated[
@@ -302,7 +166,7 @@ def promote(
     "ces-ml score models:/churn@champion 'log/*.parquet' -o scores.csv --as-of 2025-06-01\n\n  "
     "ces-ml score churn.json --config churn.yaml -o scores.parquet"
 )
-@_reported
+@reported
 def score(
     weights: Weights,
     output: Annotated[
@@ -319,7 +183,7 @@ def score(
     from ces_ml.tracking import load_weight_set
     from ces_ml.training import score_events, write_scores
 
-    with _progress(3) as progress:
+    with progress_bar(3) as progress:
         progress("loading the weight set")
         weight_set = load_weight_set(weights, store)
         progress("counting and scoring")
@@ -342,37 +206,11 @@ def score(
     print_report(out, result.report, result.not_counted)
 
 
-@app.command(epilog=preparing.EXAMPLES)
-@_reported
-def prepare(
-    output: preparing.Options.output,
-    events: preparing.Options.events = None,
-    config: preparing.Options.config = None,
-    preset: preparing.Options.preset = None,
-    set_: preparing.Options.column = None,
-    memory_limit: preparing.Options.memory_limit = None,
-    threads: preparing.Options.threads = None,
-) -> None:
-    """Write an event log once in the form that is counted fastest."""
-    with _progress(1) as progress:
-        log = preparing.prepare_log(
-            events,
-            output,
-            config,
-            preset,
-            set_ or [],
-            progress,
-            memory_limit=memory_limit,
-            threads=threads,
-        )
-    preparing.print_prepared(out, log, output)
-
-
 @app.command(
     epilog="Examples:\n\n  ces-ml show weights.json\n\n  ces-ml show models:/churn@champion "
     "--store mlflow.db"
 )
-@_reported
+@reported
 def show(weights: Weights, store: Store = None) -> None:
     """Print the weights of a weight set, with points, rules, bands and held-out metrics."""
     from ces_ml.cli.tables import print_weight_set
@@ -385,7 +223,7 @@ def show(weights: Weights, store: Store = None) -> None:
     epilog="Examples:\n\n  ces-ml export models:/churn@champion -o churn.json\n\n  "
     "ces-ml export RUN --format json -o weights.json --store mlflow.db"
 )
-@_reported
+@reported
 def export(
     weights: Weights,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write.")],
@@ -404,7 +242,7 @@ def export(
 @app.command(
     epilog="Examples:\n\n  ces-ml ui\n\n  ces-ml ui --store ces-ml-demo/mlflow.db --port 5001"
 )
-@_reported
+@reported
 def ui(
     store: Store = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
@@ -418,7 +256,7 @@ def ui(
 
 
 @app.command(epilog="Examples:\n\n  ces-ml demo\n\n  ces-ml demo --folder /tmp/ces-ml-demo")
-@_reported
+@reported
 def demo(
     folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path(
         "ces-ml-demo"
@@ -428,7 +266,7 @@ def demo(
     from ces_ml.cli.demo import print_demo
     from ces_ml.training.demo import DEMO_STAGES, run_demo
 
-    with _progress(DEMO_STAGES) as progress:
+    with progress_bar(DEMO_STAGES) as progress:
         done = run_demo(folder, progress=progress)
     print_demo(out, done, os.path.relpath(folder))
 
