@@ -33,6 +33,7 @@ from ces_ml.linear.solver.step import (
     newton_step,
 )
 from ces_ml.linear.solver.support import solve_limited
+from ces_ml.linear.solver.threads import one_blas_thread
 
 __all__ = ["solve"]
 
@@ -45,6 +46,7 @@ PATIENCE = 3
 """Steps with a Hessian from elsewhere that may still be needed: one Newton step costs as much."""
 
 
+@one_blas_thread()
 def solve(
     objective: BlockObjective,
     penalty: Penalty,

@@ -37,6 +37,7 @@ __all__ = [
     "model_minimiser",
     "nearest_feasible",
     "newton_step",
+    "scaled_model",
 ]
 
 Floats = NDArray[np.float64]
@@ -149,7 +150,7 @@ def newton_step(
     None if DAQP fails.
     """
     lift = Lift.around(w, 1.0 / model.scale, region, kinks)
-    G, c = lift.model(*_scaled(model))
+    G, c = lift.model(*scaled_model(model))
     rules = _Displacements.around(lift, region, feasible=True)
     found = None
     for added in (ridge, *RESCUE_RIDGES):
@@ -176,13 +177,13 @@ def model_minimiser(
     None if there are no feasible weights.
     """
     lift = Lift.around(w, 1.0 / model.scale, region, kinks)
-    G, c = lift.model(*_scaled(model))
+    G, c = lift.model(*scaled_model(model))
     rules = _Displacements.around(lift, region, feasible=False)
     found = _exact_qp(G + np.diag(lift.ridge(ridge)), c, rules)
     return None if found is None else lift.weights(found[0], region)
 
 
-def _scaled(model: Centred) -> tuple[Floats, Floats]:
+def scaled_model(model: Centred) -> tuple[Floats, Floats]:
     """Return Hessian and gradient in units of the scale, without the noise of flat columns."""
     D = 1.0 / model.scale
     H, f = model.hessian * np.outer(D, D), D * model.gradient

@@ -23,13 +23,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ces_ml.linear.kernels.contract import BlockObjective, Evaluation
+from ces_ml.linear.kernels.contract import BlockObjective, Evaluation, Moments
 from ces_ml.linear.penalties import Penalty
 from ces_ml.linear.solver.contract import Limit, Polyhedron
 from ces_ml.linear.solver.lift import Kinks
 from ces_ml.linear.solver.result import SolverResult
 from ces_ml.linear.solver.start import WarmStart
 from ces_ml.linear.solver.step import Centred, centre, model_minimiser
+from ces_ml.linear.solver.subsets import Subsets
 
 __all__ = ["MAX_NODES", "solve_limited"]
 
@@ -40,6 +41,10 @@ MAX_NODES = 3_000
 """Quadratic programs that branch and bound may solve."""
 
 MAX_ROUNDS = 4
+
+TIE = 1e-11
+"""Costs in nats that differ by less are equal: of copies of a column the first found stays."""
+
 EXCHANGES = 12
 """How many weights are tried in place of each: those with the steepest gradient."""
 
@@ -82,10 +87,11 @@ def solve_limited(
         if chosen is None or chosen == zeros:
             proved = search.proved
             break
-        begin = None
-        if start is not None:
-            target, _ = search.cost(chosen)
-            begin = replace(start, z=_with_intercept(loss, at, target, fit_intercept), n_passes=0)
+        if start is None:
+            start = WarmStart(np.zeros(0), _moments(objective))
+            n_passes += 1
+        target, _ = search.cost(chosen)
+        begin = replace(start, z=_with_intercept(loss, at, target, fit_intercept), n_passes=0)
         found = solve(region.with_zeros(chosen), begin)
         n_passes += found.n_passes
         if best is not None and found.objective >= best.objective:
@@ -95,6 +101,15 @@ def solve_limited(
         none = "no choice of weights was found that obeys all rules and the limit on their number"
         return replace(relaxed, status="infeasible", message=none, n_passes=n_passes)
     return _described(best, relaxed, region, proved=proved, n_passes=n_passes)
+
+
+def _moments(objective: BlockObjective) -> Moments:
+    """Return the moments of the columns from the curvature of the logistic loss at zero, ¼·[x²; x].
+
+    For another loss they are the ones that give the residual the same units.
+    """
+    hessian = objective.evaluate(np.zeros(objective.n_features), 0.0).hessian
+    return Moments(4.0 * hessian[-1, :-1], 4.0 * hessian.diagonal()[:-1])
 
 
 def _with_intercept(
@@ -137,13 +152,14 @@ class _Limits:
     limits: Sequence[Limit]
     kept: frozenset[int]
 
+    def used(self, w: Floats) -> frozenset[int]:
+        """Return the weights that are not zero, and those that are kept."""
+        return self.kept.union(w.nonzero()[0].tolist())
+
     def violated(self, w: Floats) -> Limit | None:
         """Return the first limit that the weights exceed, those that are kept counted as used."""
-        used = self.kept.union(np.flatnonzero(w).tolist())
-        for limit in self.limits:
-            if len(used.intersection(limit.members)) > limit.k:
-                return limit
-        return None
+        used = self.used(w)
+        return next((m for m in self.limits if len(used.intersection(m.members)) > m.k), None)
 
     def closed(self, keep: frozenset[int], zeros: Zeros) -> Zeros | None:
         """Return `zeros` with all that full limits exclude; None if `keep` is too many."""
@@ -168,6 +184,7 @@ class _Model:
     region: Polyhedron
     w: Floats
     kinks: Kinks
+    subsets: Subsets | None
 
     @classmethod
     def at(
@@ -186,19 +203,32 @@ class _Model:
         hessian[np.arange(p), np.arange(p)] += penalty.curvature(w)
         whole = centre(gradient, hessian, region, fit_intercept=fit_intercept)
         kinks = Kinks(penalty.slopes(p), penalty.ray())
-        return cls(plain, whole, penalty, region, w, kinks)
+        simple = Subsets.can_do(region, kinks)
+        subsets = Subsets(whole, w, region, kinks) if simple else None
+        return cls(plain, whole, penalty, region, w, kinks, subsets)
 
     def minimum(self, zeros: Zeros) -> tuple[Floats, float]:
         """Return the best weights with these at zero, and their cost (infinite: none)."""
-        region = self.region.with_zeros(zeros)
-        if (region.lower > region.upper).any():
-            return self.w, np.inf
-        target = model_minimiser(self.whole, self.w, region, self.kinks)
+        target = None if self.subsets is None else self.subsets.minimum(zeros)
+        if target is None:
+            region = self.region.with_zeros(zeros)
+            if (region.lower > region.upper).any():
+                return self.w, np.inf
+            target = model_minimiser(self.whole, self.w, region, self.kinks)
         if target is None:
             return self.w, np.inf
         d = target - self.w
         change = self.loss.gradient @ d + 0.5 * d @ self.loss.hessian @ d
         return target, float(change) + self.penalty.value(target)
+
+    def least(self, zeros: Zeros, w: Floats, value: float) -> Floats:
+        """Return a lower bound of the cost where one more weight is zero, for each of them.
+
+        It is infinitely low where none is known; `w` and `value` are the minimum with `zeros`.
+        """
+        if self.subsets is None:
+            return np.full(len(w), -np.inf)
+        return value + self.subsets.least_increase(zeros, w)
 
 
 @dataclass
@@ -209,6 +239,7 @@ class _Search:
     limits: _Limits
     proved: bool = False
     _costs: dict[Zeros, tuple[Floats, float]] = field(default_factory=dict)
+    _bounds: dict[Zeros, Floats] = field(default_factory=dict)
 
     def cost(self, zeros: Zeros) -> tuple[Floats, float]:
         """Return weights and cost, each choice computed once."""
@@ -219,7 +250,7 @@ class _Search:
     def best(self, known: Zeros | None) -> Zeros | None:
         """Return the best choice found, at least as good on the model as the `known` one."""
         found = self._descend()
-        if known is not None and (found is None or self._value(known) <= self._value(found)):
+        if known is not None and (found is None or not self._lower(found, known)):
             found = known
         if found is not None:
             found = self._exchange(found)
@@ -228,6 +259,15 @@ class _Search:
 
     def _value(self, zeros: Zeros) -> float:
         return self.cost(zeros)[1]
+
+    def _lower(self, zeros: Zeros, than: Zeros) -> bool:
+        return self._value(zeros) < self._value(than) - TIE
+
+    def _least(self, zeros: Zeros) -> Floats:
+        """Return a lower bound of the cost where one more weight is zero, for each of them."""
+        if zeros not in self._bounds:
+            self._bounds[zeros] = self.model.least(zeros, *self.cost(zeros))
+        return self._bounds[zeros]
 
     def _importance(self, w: Floats) -> Floats:
         importance: Floats = np.abs(w) * self.model.whole.scale
@@ -245,20 +285,30 @@ class _Search:
                 return self._complete(zeros, w)
             free = [j for j in limit.members if w[j] != 0.0 and j not in self.limits.kept]
             free.sort(key=lambda j: self._importance(w)[j])
-            near = [zeros | {j} for j in free[: max(8, len(free) - 2 * limit.k)][:EXCHANGES]]
-            choice = min(near, key=self._value, default=None)
+            near = free[: max(8, len(free) - 2 * limit.k)][:EXCHANGES]
+            choice = self._cheapest(zeros, near)
             if choice is None or not np.isfinite(self._value(choice)):
-                others = [zeros | {j} for j in free]
-                choice = min(others, key=self._value, default=None)
+                choice = self._cheapest(zeros, free)
             if choice is None:
                 return None
             zeros = choice
 
+    def _cheapest(self, zeros: Zeros, free: Sequence[int]) -> Zeros | None:
+        """Return `zeros` with that one of `free` which it costs least to drop."""
+        least = self._least(zeros)
+        choice: Zeros | None = None
+        for j in sorted(free, key=lambda j: least[j]):
+            if choice is not None and least[j] >= self._value(choice):
+                break
+            other = zeros | {j}
+            if choice is None or self._value(other) < self._value(choice):
+                choice = other
+        return choice
+
     def _complete(self, zeros: Zeros, w: Floats) -> Zeros:
         """Return all members of limits that are zero: the choice that `w` is one point of."""
         members = {j for limit in self.limits.limits for j in limit.members}
-        used = self.limits.kept.union(np.flatnonzero(w).tolist())
-        return zeros | frozenset(members - used)
+        return zeros | frozenset(members - self.limits.used(w))
 
     def _exchange(self, zeros: Zeros) -> Zeros:
         """Exchange weights, or let one more in where there is room, while the cost falls."""
@@ -266,27 +316,30 @@ class _Search:
         while improved:
             improved = False
             for other in self._neighbours(zeros):
-                if self._value(other) < self._value(zeros) - 1e-14:
+                if self._lower(other, zeros):
                     zeros, improved = self._complete(other, self.cost(other)[0]), True
                     break
         return zeros
 
     def _neighbours(self, zeros: Zeros) -> Iterator[Zeros]:
-        w, _ = self.cost(zeros)
+        w, value = self.cost(zeros)
         model = self.model
         gradient = model.whole.gradient + model.whole.hessian @ (w - model.w)
         steepness = np.abs(gradient) / model.whole.scale
         entering = sorted(zeros, key=lambda j: -steepness[j])[:EXCHANGES]
-        used = self.limits.kept.union(np.flatnonzero(w).tolist())
+        used = self.limits.used(w)
         leaving = sorted(used - self.limits.kept, key=lambda j: self._importance(w)[j])
         for i in entering:
             limits = [limit for limit in self.limits.limits if i in limit.members]
             full = [m for m in limits if len(used.intersection(m.members)) >= m.k]
             if not full:
                 yield zeros - {i}
+                continue
+            wider = zeros - {i}
+            least = self._least(wider)
             for j in leaving:
-                if full and all(j in limit.members for limit in full):
-                    yield (zeros - {i}) | {j}
+                if least[j] < value and all(j in limit.members for limit in full):
+                    yield wider | {j}
 
     def _branch(self, ceiling: float) -> Zeros | None:
         """Return a choice below `ceiling`, if branch and bound finds one; set `proved`."""
@@ -300,18 +353,25 @@ class _Search:
             if nodes > MAX_NODES:
                 return best
             w, value = self.cost(zeros)
-            least_gain = 1e-12 * max(1.0, abs(value))
-            if not np.isfinite(value) or value + least_gain >= ceiling:
+            if not np.isfinite(value) or value + TIE >= ceiling:
                 continue
             limit = self.limits.violated(w)
             if limit is None:
                 best, ceiling = self._complete(zeros, w), value
                 continue
-            decided = keep | self.limits.kept
-            open_ = [j for j in limit.members if w[j] != 0.0 and j not in decided]
-            if not open_:
+            used = self.limits.used(w).intersection(limit.members)
+            undecided = used - self.limits.kept - keep
+            open_ = [j for j in limit.members if j in undecided]
+            excess = len(used) - limit.k
+            if excess > len(open_):
                 continue
-            j = max(open_, key=lambda i: self._importance(w)[i])
+            # So many of them must go, and a set costs no less than any one of its members.
+            least = dict(zip(open_, (self._least(zeros)[open_] + TIE).tolist(), strict=True))
+            if sorted(least.values())[excess - 1] >= ceiling:
+                continue
+            keep = keep.union(j for j in open_ if least[j] >= ceiling)
+            importance = self._importance(w).tolist()
+            j = max((j for j in open_ if j not in keep), key=lambda i: importance[i])
             for kept, excluded in ((keep, zeros | {j}), (keep | {j}, zeros)):
                 closed = self.limits.closed(kept, excluded)
                 if closed is not None:
