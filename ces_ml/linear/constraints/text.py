@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 
 from ces_ml.errors import ConstraintError, show
@@ -90,6 +91,11 @@ def parse_constraint(text: str) -> tuple[Constraint, ...]:
             allowed=examples(),
             hint="write the rule as text",
         )
+    return _read(text)
+
+
+@lru_cache(maxsize=4096)  # folds, paths and prices read the same rules again for every fit
+def _read(text: str) -> tuple[Constraint, ...]:
     return _Parser(text).rule()
 
 

@@ -70,14 +70,14 @@ def _row_sizes(w: Floats, A: Floats, b: Floats) -> Floats:
 def held_rules(w: Floats, region: Polyhedron) -> tuple[str, ...]:
     """Return the rules that hold with equality somewhere, each once, in order of the features."""
     rules: dict[str, None] = {}
-    for value, lo, hi, names in zip(w, region.lower, region.upper, region.bound_rules, strict=True):
-        for bound, rule in zip((lo, hi), names, strict=True):
-            if rule is not None and value == bound:
-                rules[rule] = None
-    slack = (region.b - region.A @ w) / _row_sizes(w, region.A, region.b)
-    for rule, gap in zip(region.row_rules, slack, strict=True):
-        if gap <= HELD:
+    at = np.stack([w == region.lower, w == region.upper], axis=1)
+    for j, side in np.argwhere(at).tolist():
+        rule = region.bound_rules[j][side]
+        if rule is not None:
             rules[rule] = None
+    slack = (region.b - region.A @ w) / _row_sizes(w, region.A, region.b)
+    for i in (slack <= HELD).nonzero()[0].tolist():
+        rules[region.row_rules[i]] = None
     rules.update(dict.fromkeys(region.eq_rules))
     return tuple(rules)
 

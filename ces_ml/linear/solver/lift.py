@@ -87,9 +87,16 @@ class Lift:
         signs = np.where(region.lower >= 0.0, 1.0, np.where(region.upper <= 0.0, -1.0, 0.0))
         return cls(w, D, split, slopes, signs, None if kinks is None else kinks.ray)
 
+    @property
+    def _plain(self) -> bool:
+        """Whether ``z`` are the displacements of the weights and nothing else."""
+        return not len(self.split) and self.ray is None
+
     def rows(self, A: Floats) -> Floats:
         """Return rows on weights as rows on ``z``."""
         scaled = A * self.D
+        if self._plain:
+            return scaled
         parts = [scaled, -scaled[:, self.split]]
         if self.ray is not None:
             parts.append(np.zeros((len(A), 1)))
@@ -98,6 +105,8 @@ class Lift:
     def bounds(self, region: Polyhedron) -> tuple[Floats, Floats]:
         """Return the bounds of ``z``."""
         lower, upper, s = region.lower - self.w, region.upper - self.w, self.split
+        if self._plain:
+            return lower / self.D, upper / self.D
         plus, minus = np.maximum(self.w[s], 0.0), np.maximum(-self.w[s], 0.0)
         lower[s], upper[s] = -plus, region.upper[s] - plus
         most = (-region.lower[s] - minus) / self.D[s]
@@ -112,7 +121,7 @@ class Lift:
         s = self.split
         cost = self.slopes * self.D
         linear = f + cost * self.signs
-        if not len(s) and self.ray is None:
+        if self._plain:
             return H, linear
         linear[s] = f[s] + cost[s]
         linear = np.concatenate([linear, cost[s] - f[s]])
@@ -131,6 +140,8 @@ class Lift:
         """Return what is added to the diagonal of the Hessian: `least`, or more on a far side."""
         s, w = self.split, self.w[self.split]
         own, far = np.full(len(self.w), least), np.full(len(s), least)
+        if self._plain:
+            return own
         crossing = max(least, CROSSING_RIDGE)
         own[s] = np.where(w < 0.0, crossing, least)
         far[w >= 0.0] = crossing

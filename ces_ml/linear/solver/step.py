@@ -22,6 +22,7 @@ import daqp
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
+from scipy.linalg.lapack import dgetrf, dgetrs
 
 from ces_ml.linear.solver.contract import Polyhedron
 from ces_ml.linear.solver.lift import Kinks, Lift
@@ -121,7 +122,9 @@ def centre(
     curvature = np.diag(H)
     flat = curvature <= CONSTANT * raw
     scale = np.sqrt(np.where(flat, raw, curvature))
-    return Centred(g, H, _with_balanced_zeros(scale, np.vstack([region.A, region.A_eq])), means)
+    if not scale.all():
+        scale = _with_balanced_zeros(scale, np.vstack([region.A, region.A_eq]))
+    return Centred(g, H, scale, means)
 
 
 def _with_balanced_zeros(scale: Floats, A: Floats) -> Floats:
@@ -335,11 +338,15 @@ def _on_active_set(
     K = np.zeros((n + len(rows), n + len(rows)))
     K[:n, :n], K[n:, :n], K[:n, n:] = H[np.ix_(free, free)], Af, Af.T
     rhs = np.concatenate([-(f + H @ v)[free], (rules.b - A @ v)[rows]])
-    try:
-        x = np.linalg.solve(K, rhs)
-        x += np.linalg.solve(K, rhs - K @ x)
-    except np.linalg.LinAlgError:
-        x = np.linalg.lstsq(K, rhs)[0]
+    if not len(K):
+        x = rhs
+    else:
+        factors, pivots, singular = dgetrf(K)
+        if singular:
+            x = np.linalg.lstsq(K, rhs)[0]
+        else:
+            x, _ = dgetrs(factors, pivots, rhs)
+            x += dgetrs(factors, pivots, rhs - K @ x)[0]
     v[free] = x[: len(free)]
     multipliers = np.zeros(p + len(active))
     multipliers[p + rows] = x[len(free) :]

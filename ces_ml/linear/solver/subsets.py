@@ -90,7 +90,7 @@ class Subsets:
             u = w / self._unit
             slope = self._G @ u - self._h
             wrong = signed & np.where(inside, u < 0.0, slope < -self._slight)
-            n_wrong = np.count_nonzero(wrong)
+            n_wrong = int(np.count_nonzero(wrong))
             if not n_wrong:
                 return w
             if n_wrong < fewest:
@@ -121,7 +121,7 @@ class Subsets:
         return np.maximum(least - LEAST_STEP_RIDGE * float(u @ u), 0.0)
 
     def _others(self, zeros: Collection[int]) -> NDArray[np.bool_]:
-        others = self._open.copy()
+        others: NDArray[np.bool_] = self._open.copy()
         others[list(zeros)] = False
         return others
 

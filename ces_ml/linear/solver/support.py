@@ -7,7 +7,9 @@ objective, where a set of weights costs one small quadratic program and no pass 
 2. On the model at that point: drop weights one by one, each time the one whose loss costs least,
    then exchange one weight for another while that helps.
 3. Branch and bound on the same model. The bound of a branch is its program without limits. If it
-   ends within `MAX_NODES` programs, no other choice is better *on the model*.
+   ends within `MAX_NODES` programs, no other choice is better *on the model*. Where the rules are
+   signs alone a program is one small factorisation, and bounds on what dropping a weight costs
+   spare most of them (`ces_ml.linear.solver.subsets`).
 4. Solve on the data with the chosen weights alone, and repeat from 2 with the model at that
    solution, until the choice stays or brings no decrease.
 
@@ -87,11 +89,12 @@ def solve_limited(
         if chosen is None or chosen == zeros:
             proved = search.proved
             break
-        if start is None:
-            start = WarmStart(np.zeros(0), _moments(objective))
-            n_passes += 1
         target, _ = search.cost(chosen)
-        begin = replace(start, z=_with_intercept(loss, at, target, fit_intercept), n_passes=0)
+        z = _with_intercept(loss, at, target, fit_intercept)
+        if start is None:
+            start = WarmStart(z, _moments(objective))
+            n_passes += 1
+        begin = replace(start, z=z, n_passes=0)
         found = solve(region.with_zeros(chosen), begin)
         n_passes += found.n_passes
         if best is not None and found.objective >= best.objective:
