@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from ces_ml.linear.solver.contract import Polyhedron
 from ces_ml.linear.solver.lift import Kinks
@@ -101,24 +101,6 @@ class Subsets:
                 wrong[: np.flatnonzero(wrong)[-1]] = False
             inside ^= wrong
         return None
-
-    def least_increase(self, zeros: Collection[int], w: Floats) -> Floats:
-        """Return by how much the minimum grows at least, for each weight, if it too must be zero.
-
-        `w` is the minimum with `zeros`. Derivatives there do not point to a lower feasible point,
-        so all that is feasible costs at least ``½(u − u*)ᵀG(u − u*)`` more; its least value at
-        ``u_j = 0`` is ``u*_j² / (2 (G⁻¹)_jj)``. The same holds for sets: no set of weights costs
-        less than any one of its members. What the ridge alone adds is taken off.
-        """
-        inside = self._others(zeros).nonzero()[0]
-        u = w / self._unit
-        least = np.zeros(len(w))
-        factor, failed = dpotrf(self._G.take(inside, 0).take(inside, 1), lower=1)
-        if failed == 0 and len(inside):
-            inverse, failed = dpotri(factor, lower=1)
-            if failed == 0:
-                least[inside] = 0.5 * u[inside] ** 2 / inverse.diagonal()
-        return np.maximum(least - LEAST_STEP_RIDGE * float(u @ u), 0.0)
 
     def _others(self, zeros: Collection[int]) -> NDArray[np.bool_]:
         others: NDArray[np.bool_] = self._open.copy()

@@ -7,9 +7,9 @@ objective, where a set of weights costs one small quadratic program and no pass 
 2. On the model at that point: drop weights one by one, each time the one whose loss costs least,
    then exchange one weight for another while that helps.
 3. Branch and bound on the same model. The bound of a branch is its program without limits. If it
-   ends within `MAX_NODES` programs, no other choice is better *on the model*. Where the rules are
-   signs alone a program is one small factorisation, and bounds on what dropping a weight costs
-   spare most of them (`ces_ml.linear.solver.subsets`).
+   ends within `MAX_NODES` programs, no other choice is better *on the model*. Bounds on what it
+   costs to drop a weight spare most of them (`ces_ml.linear.solver.drops`), and where the rules are
+   signs alone a program is one small factorisation (`ces_ml.linear.solver.subsets`).
 4. Solve on the data with the chosen weights alone, and repeat from 2 with the model at that
    solution, until the choice stays or brings no decrease.
 
@@ -28,10 +28,17 @@ from numpy.typing import NDArray
 from ces_ml.linear.kernels.contract import BlockObjective, Evaluation, Moments
 from ces_ml.linear.penalties import Penalty
 from ces_ml.linear.solver.contract import Limit, Polyhedron
+from ces_ml.linear.solver.drops import Drops
 from ces_ml.linear.solver.lift import Kinks
 from ces_ml.linear.solver.result import SolverResult
 from ces_ml.linear.solver.start import WarmStart
-from ces_ml.linear.solver.step import Centred, centre, model_minimiser
+from ces_ml.linear.solver.step import (
+    LEAST_STEP_RIDGE,
+    STEP_RIDGE,
+    Centred,
+    centre,
+    model_minimiser,
+)
 from ces_ml.linear.solver.subsets import Subsets
 
 __all__ = ["MAX_NODES", "solve_limited"]
@@ -188,6 +195,7 @@ class _Model:
     w: Floats
     kinks: Kinks
     subsets: Subsets | None
+    drops: Drops | None
 
     @classmethod
     def at(
@@ -206,9 +214,12 @@ class _Model:
         hessian[np.arange(p), np.arange(p)] += penalty.curvature(w)
         whole = centre(gradient, hessian, region, fit_intercept=fit_intercept)
         kinks = Kinks(penalty.slopes(p), penalty.ray())
+        signed = (region.lower >= 0.0) | (region.upper <= 0.0) | (kinks.slopes == 0.0)
+        as_it_is = signed.all() and kinks.ray is None  # else the step has more variables
+        drops = Drops(whole, w, region) if as_it_is else None
         simple = Subsets.can_do(region, kinks)
         subsets = Subsets(whole, w, region, kinks) if simple else None
-        return cls(plain, whole, penalty, region, w, kinks, subsets)
+        return cls(plain, whole, penalty, region, w, kinks, subsets, drops)
 
     def minimum(self, zeros: Zeros) -> tuple[Floats, float]:
         """Return the best weights with these at zero, and their cost (infinite: none)."""
@@ -217,7 +228,7 @@ class _Model:
             region = self.region.with_zeros(zeros)
             if (region.lower > region.upper).any():
                 return self.w, np.inf
-            target = model_minimiser(self.whole, self.w, region, self.kinks)
+            target = model_minimiser(self.whole, self.w, region, self.kinks, self._ridge)
         if target is None:
             return self.w, np.inf
         d = target - self.w
@@ -229,9 +240,13 @@ class _Model:
 
         It is infinitely low where none is known; `w` and `value` are the minimum with `zeros`.
         """
-        if self.subsets is None:
+        if self.drops is None:
             return np.full(len(w), -np.inf)
-        return value + self.subsets.least_increase(zeros, w)
+        return value + self.drops.least_increase(zeros, w, self._ridge)
+
+    @property
+    def _ridge(self) -> float:
+        return STEP_RIDGE if self.subsets is None else LEAST_STEP_RIDGE
 
 
 @dataclass

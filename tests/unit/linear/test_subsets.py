@@ -9,11 +9,13 @@ from ces_ml.linear import ConstrainedLogisticRegression
 from ces_ml.linear.constraints import compile_constraints
 from ces_ml.linear.penalties import ElasticNet, Prior
 from ces_ml.linear.solver import support
+from ces_ml.linear.solver.drops import Drops
 from ces_ml.linear.solver.lift import Kinks
-from ces_ml.linear.solver.step import LEAST_STEP_RIDGE, Centred, model_minimiser
+from ces_ml.linear.solver.step import LEAST_STEP_RIDGE, STEP_RIDGE, Centred, model_minimiser
 from ces_ml.linear.solver.subsets import Subsets
 
 P = 7
+ROWS = [["x0 >= x1"], ["* >= 0", "x2 >= 2 * x3"], ["-1 <= x0 <= 2"], ["sum(all) = 1"]]
 SIGNS = [[], ["* >= 0"], ["* <= 0"], ["x0 >= 0", "x1 <= 0", "x4 >= 0"], ["x2 = 0", "x3 >= 0"]]
 
 
@@ -54,24 +56,46 @@ def test_a_subset_has_the_minimum_of_the_quadratic_program(signs, seed):
         assert cost(model, w, kinks, found) <= cost(model, w, kinks, same) + 1e-9
 
 
-@pytest.mark.parametrize("signs", SIGNS, ids=str)
+@pytest.mark.parametrize("rules", [*SIGNS, *ROWS], ids=str)
 @pytest.mark.parametrize("seed", range(4))
-def test_no_choice_costs_less_than_the_bound_on_its_members(signs, seed):
-    model, w, region, kinks = model_with(signs, seed)
-    subsets = Subsets(model, w, region, kinks)
+def test_no_choice_costs_less_than_the_bound_on_its_members(rules, seed):
+    model, w, region, kinks = model_with(rules, seed)
+    drops = Drops(model, w, region)
     useful = 0
+
+    def minimum(zeros):
+        part = region.with_zeros(zeros)
+        if (part.lower > part.upper).any():
+            return None
+        return model_minimiser(model, w, part, kinks, STEP_RIDGE)
+
     for zeros in [(), (1,), (2, 4)]:
-        start = subsets.minimum(zeros)
+        start = minimum(zeros)
+        if start is None:
+            continue
         value = cost(model, w, kinks, start)
-        least = value + subsets.least_increase(zeros, start)
+        least = value + drops.least_increase(zeros, start, STEP_RIDGE)
         useful += np.count_nonzero(least > value + 1e-6)
         others = [j for j in range(P) if j not in zeros]
         for more in [*combinations(others, 1), *combinations(others, 2)]:
-            reached = cost(model, w, kinks, subsets.minimum({*zeros, *more}))
-            assert reached >= least[list(more)].max() - 1e-9
-            if not region.row_rules and not signs and len(more) == 1:
-                assert reached == pytest.approx(least[more[0]], abs=1e-7)
+            other = minimum({*zeros, *more})
+            if other is not None:
+                reached = cost(model, w, kinks, other)
+                assert reached >= least[list(more)].max() - 1e-11
+                if not rules and len(more) == 1:
+                    assert reached == pytest.approx(least[more[0]], abs=1e-5)
     assert useful
+
+
+def test_a_column_without_variation_has_no_bound():
+    model, w, region, _ = model_with([], 0)
+    model.hessian[3], model.hessian[:, 3] = 0.0, 0.0
+    least = Drops(model, w, region).least_increase((), w, STEP_RIDGE)
+    assert w[3] != 0.0
+    assert least[3] == 0.0
+    assert least[0] > 0.0
+    rows = compile_constraints(["x3 >= x0"], [f"x{j}" for j in range(P)])
+    assert not Drops(model, w, rows).least_increase((), w, STEP_RIDGE).any()
 
 
 @pytest.mark.parametrize(
@@ -104,6 +128,7 @@ def test_the_search_finds_what_it_finds_with_quadratic_programs(rules, seed, mon
     for fast in (True, False):
         if not fast:
             monkeypatch.setattr(support.Subsets, "can_do", staticmethod(lambda *_: False))
+            monkeypatch.setattr(support.Drops, "least_increase", lambda *_: np.zeros(12))
         model = ConstrainedLogisticRegression(1e-4, constraints=[*rules, "at most 4 events"])
         found[fast] = model.fit(X, y).solver_result_
     assert found[True].support_proved
