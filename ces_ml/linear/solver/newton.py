@@ -21,6 +21,7 @@ from ces_ml.linear.solver.certificate import (
     multipliers_by_rule,
 )
 from ces_ml.linear.solver.contract import Polyhedron
+from ces_ml.linear.solver.kept import LastKept
 from ces_ml.linear.solver.problem import Point, Problem
 from ces_ml.linear.solver.result import SolverResult, Status, TraceRow, message
 from ces_ml.linear.solver.start import WarmStart
@@ -97,10 +98,11 @@ def solve(
     V. E. Shamanskii (1967), A modification of Newton's method, *Ukrainian Mathematical Journal* 19.
     """
     if region.limits:
+        rows = LastKept(objective)
 
         def convex(part: Polyhedron, begin: WarmStart | None) -> SolverResult:
             return solve(
-                objective,
+                rows,
                 penalty,
                 part,
                 fit_intercept=fit_intercept,
@@ -110,7 +112,7 @@ def solve(
             )
 
         return solve_limited(
-            objective, penalty, region, fit_intercept=fit_intercept, start=start, solve=convex
+            rows, penalty, region, fit_intercept=fit_intercept, start=start, solve=convex
         )
     sample = None if start is None else start.sample
     problem = Problem(objective, penalty, fit_intercept, sample)

@@ -29,6 +29,7 @@ from ces_ml.linear.kernels.contract import BlockObjective, Evaluation, Moments
 from ces_ml.linear.penalties import Penalty
 from ces_ml.linear.solver.contract import Limit, Polyhedron
 from ces_ml.linear.solver.drops import Drops
+from ces_ml.linear.solver.kept import LastKept
 from ces_ml.linear.solver.lift import Kinks
 from ces_ml.linear.solver.result import SolverResult
 from ces_ml.linear.solver.start import WarmStart
@@ -59,7 +60,7 @@ EXCHANGES = 12
 
 
 def solve_limited(
-    objective: BlockObjective,
+    objective: LastKept,
     penalty: Penalty,
     region: Polyhedron,
     *,
@@ -72,7 +73,7 @@ def solve_limited(
     Parameters
     ----------
     objective, penalty, region, fit_intercept, start
-        As there.
+        As there; `solve` uses this very objective.
     solve : callable
         Minimises over a region without limits, from a start if there is one.
 
@@ -82,14 +83,15 @@ def solve_limited(
         With `support`, `gap` and `support_proved`. Its status is ``"infeasible"`` if the search
         found no choice that obeys all rules.
     """
+    moments = _moments(objective) if start is None else start.moments  # the solver's first pass
     relaxed = solve(region.with_zeros(()), start)
     limits = _Limits(region.limits, frozenset(region.kept))
     if relaxed.status == "infeasible" or limits.violated(relaxed.coef) is None:
         return _described(relaxed, relaxed, region, proved=True, n_passes=relaxed.n_passes)
     best, zeros, proved, at, n_passes = None, None, False, relaxed, relaxed.n_passes
     for _ in range(MAX_ROUNDS):
+        n_passes += not objective.knows(at.coef, at.intercept)
         loss = objective.evaluate(at.coef, at.intercept)
-        n_passes += 1
         model = _Model.at(loss, penalty, region, at.coef, fit_intercept=fit_intercept)
         search = _Search(model, limits)
         chosen = search.best(zeros)
@@ -98,10 +100,7 @@ def solve_limited(
             break
         target, _ = search.cost(chosen)
         z = _with_intercept(loss, at, target, fit_intercept)
-        if start is None:
-            start = WarmStart(z, _moments(objective))
-            n_passes += 1
-        begin = replace(start, z=z, n_passes=0)
+        begin = WarmStart(z, moments, None if start is None else start.sample)
         found = solve(region.with_zeros(chosen), begin)
         n_passes += found.n_passes
         if best is not None and found.objective >= best.objective:

@@ -12,9 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ces_ml.linear.kernels.contract import BlockObjective, Evaluation, Moments, Slope
+from ces_ml.linear.kernels.contract import BlockObjective, Moments
 from ces_ml.linear.penalties import Penalty
 from ces_ml.linear.solver.contract import Polyhedron
+from ces_ml.linear.solver.kept import LastKept
 from ces_ml.linear.solver.newton import solve
 from ces_ml.linear.solver.result import SolverResult
 from ces_ml.linear.solver.start import WarmStart
@@ -136,7 +137,7 @@ def warm_start(
         begin = warm_start(
             sample, penalty, region, fit_intercept=fit_intercept, max_iter=max_iter, near=near
         )
-        rows = _LastKept(sample.rows)
+        rows = LastKept(sample.rows)  # the descent on all rows begins where this one ends
         found = solve(
             rows,
             penalty,
@@ -152,30 +153,6 @@ def warm_start(
     if near is None:
         return None
     return WarmStart(near, survey.moments, None, survey.n_passes - passes)
-
-
-class _LastKept:
-    """A block sum that remembers its last Hessian: the descent begins where the sample's ended."""
-
-    def __init__(self, rows: BlockObjective) -> None:
-        self._rows = rows
-        self._last: tuple[Floats, Evaluation] | None = None
-
-    @property
-    def n_features(self) -> int:
-        return self._rows.n_features
-
-    def value(self, w: Floats, c: float) -> float:
-        return self._rows.value(w, c)
-
-    def slope(self, w: Floats, c: float) -> Slope:
-        return self._rows.slope(w, c)
-
-    def evaluate(self, w: Floats, c: float) -> Evaluation:
-        z = np.append(w, c)
-        if self._last is None or not np.array_equal(z, self._last[0]):
-            self._last = z, self._rows.evaluate(w, c)
-        return self._last[1]
 
 
 def _creeps(found: SolverResult) -> bool:
