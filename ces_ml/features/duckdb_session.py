@@ -83,6 +83,7 @@ class DuckDBSession:
         self._span, self._accounts = span or LogSpan(), accounts
         self._us: str | None = None
         self._named: tuple[str, ...] = ()
+        self._made: dict[str, str] = {}
         self._narrowed = self._stale = self._warned = False
         try:
             self._set(threads, memory_limit, keep_order)
@@ -292,6 +293,10 @@ class DuckDBSession:
     def make(self, kind: str, name: str, select: str) -> None:
         """Make a temporary view or table of a query."""
         self._guard(self._widen)
+        before = self._made.setdefault(name, kind)
+        if before != kind:  # DuckDB replaces a relation by one of its own kind only
+            self._con.execute(f"DROP {before} {name}")
+            self._made[name] = kind
         self._guard(lambda: self._con.execute(f"CREATE OR REPLACE TEMP {kind} {name} AS {select}"))
 
     def register(self, name: str, **columns: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ces_ml.sql.counting import count_sql, exposure_sql, unpaired_sql
 from ces_ml.sql.plan import CountPlan
 from ces_ml.sql.seats import seats_sql
 
-__all__ = ["DENOMINATORS", "count_matrix"]
+__all__ = ["DENOMINATORS", "count_matrix", "row_denominators"]
 
 Denominator = Callable[[Term], NDArray[np.float64]]
 _KINDS = (pa.string(), pa.int32(), pa.int64(), pa.int32())
@@ -28,8 +28,8 @@ _KINDS = (pa.string(), pa.int32(), pa.int64(), pa.int32())
 def count_matrix(
     session: Session,
     plan: CountPlan,
-    spec: CountSpec,
     n_rows: int,
+    denominators: Mapping[int, NDArray[np.float64]],
     report: dict[str, int],
     *,
     arrival: bool,
@@ -39,12 +39,12 @@ def count_matrix(
     Parameters
     ----------
     session : Session
-        With the relations ``ev``, ``cu`` and ``fk``.
+        With the relations ``ev`` and ``cu``.
     plan : CountPlan
-        Of the terms of `spec`.
-    spec : CountSpec
     n_rows : int
         Rows of ``cu``.
+    denominators : mapping of int to ndarray of shape (n_rows,)
+        By number of term; see `row_denominators`.
     report : dict of str to int
         Gets how many starts of pairs have no end, where pairs are counted.
     arrival : bool
@@ -68,7 +68,7 @@ def count_matrix(
         found = session.fetch(count_sql(plan, part, arrival=arrival))
         aggregates = {k: _finite(found[f"a{k}"]) for k in plan.of_part(part)}
         parts.append(LongCounts(found["r"].to_numpy(), found["code"].to_numpy(), aggregates))
-    return long_to_csr(parts, plan, n_rows, _denominators(session, spec))
+    return long_to_csr(parts, plan, n_rows, denominators)
 
 
 def _register(
@@ -114,7 +114,11 @@ DENOMINATORS: dict[str, Callable[[Session], Denominator]] = {
 }
 
 
-def _denominators(session: Session, spec: CountSpec) -> dict[int, NDArray[np.float64]]:
+def row_denominators(session: Session, spec: CountSpec) -> dict[int, NDArray[np.float64]]:
+    """Return what the counts of each row of ``cu`` are divided by, by number of term.
+
+    Reads the whole log: a customer's first event may lie before every window.
+    """
     used = {term.per for term in spec.terms if term.per is not None}
     by_name = {per: DENOMINATORS[per](session) for per in sorted(used)}
     return {t: by_name[term.per](term) for t, term in enumerate(spec.terms) if term.per is not None}

@@ -14,6 +14,9 @@ from ces_ml.sql.plan import CountPlan
 
 __all__ = ["LongCounts", "long_to_csr"]
 
+#: Pairs of row and group that are spread at a time.
+_BLOCK = 1 << 20
+
 
 @dataclass(frozen=True)
 class LongCounts:
@@ -55,31 +58,58 @@ def long_to_csr(
     csr_array of float64, of shape (n_rows, len(plan.columns))
         In canonical form, without stored zeros.
     """
-    rows: list[NDArray[Any]] = []
-    columns: list[NDArray[Any]] = []
-    values: list[NDArray[Any]] = []
-    for part in parts:
-        # One sort, not one search a group: there may be thousands.
-        by_code = np.argsort(part.code, kind="stable")
-        starts = np.searchsorted(part.code[by_code], np.arange(len(plan.groups) + 1))
-        for column, (group, aggregate) in enumerate(plan.columns):
-            if aggregate not in part.aggregates:
-                continue
-            pairs = by_code[starts[group] : starts[group + 1]]
-            value = np.nan_to_num(
-                part.aggregates[aggregate][pairs], nan=0.0, posinf=np.inf, neginf=-np.inf
-            )
-            held = value != 0
-            r, value = part.r[pairs[held]], value[held]
-            if denominators and column in denominators:
-                value = value / denominators[column][r]
-            rows.append(r)
-            columns.append(np.full(len(r), column, dtype=np.int32))
-            values.append(value)
-    X = sp.coo_array(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
+    X = sp.csr_array((n_rows, len(plan.columns)), dtype=np.float64)
+    for k, part in enumerate(parts):
+        spread = _spread(part, plan, n_rows)
+        X = spread if k == 0 else X + spread  # no two parts share a column
+    for column, divisor in (denominators or {}).items():
+        mine = X.indices == column
+        rows = np.repeat(np.arange(n_rows), np.diff(X.indptr))[mine]
+        X.data[mine] /= divisor[rows]
+    return X
+
+
+def _spread(part: LongCounts, plan: CountPlan, n_rows: int) -> Any:
+    """Return the columns of one part; block by block, so that zeros are never held as a whole."""
+    columns, sources = _slots(part, plan)
+    # Scipy sorts the pairs by row and group; only their places move, the values are read once.
+    places = np.arange(len(part.r), dtype=np.int64)
+    pairs = sp.coo_array((places, (part.r, part.code)), shape=(n_rows, len(plan.groups))).tocsr()
+    held = np.zeros(len(places) + 1, dtype=np.int64)
+    values, indices = [np.empty(0)], [np.empty(0, dtype=np.int32)]
+    for start in range(0, len(places), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        place, group = pairs.data[block], pairs.indices[block]
+        value = np.zeros((len(place), columns.shape[1]))
+        for slot, aggregates in enumerate(sources.T):
+            for aggregate in np.unique(aggregates[aggregates >= 0]):
+                whose = aggregates == aggregate
+                mine = slice(None) if whose.all() else whose[group]
+                value[mine, slot] = part.aggregates[aggregate][place[mine]]
+        value[np.isnan(value)] = 0.0
+        kept = value != 0.0
+        held[1:][block] = kept.sum(axis=1)
+        values.append(value[kept])
+        indices.append(columns[group][kept])
+    indptr = np.cumsum(held)[pairs.indptr]
+    X = sp.csr_array(
+        (np.concatenate(values), np.concatenate(indices), indptr),
         shape=(n_rows, len(plan.columns)),
-        dtype=np.float64,
-    ).tocsr()
+    )
     X.sort_indices()
     return X
+
+
+def _slots(part: LongCounts, plan: CountPlan) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return, for every group, the columns it fills and from which aggregate (−1: no more)."""
+    filled: list[list[tuple[int, int]]] = [[] for _ in plan.groups]
+    for column, (group, aggregate) in enumerate(plan.columns):
+        if aggregate in part.aggregates:
+            filled[group].append((column, aggregate))
+    width = max(map(len, filled))
+    columns = np.zeros((len(filled), width), dtype=np.int32)
+    sources = np.full((len(filled), width), -1, dtype=np.int64)
+    for group, pairs in enumerate(filled):
+        for slot, (column, aggregate) in enumerate(pairs):
+            columns[group, slot], sources[group, slot] = column, aggregate
+    return columns, sources

@@ -85,7 +85,9 @@ def make_candidates(
     CesWarning
         If `as_of` lies more than a day after the log's end.
     """
-    session.make("TABLE", "fk", first_known_sql(arrival=log.arrival))
+    # Where every given row is kept, nobody need be known: the query is there, and runs if asked.
+    all_kept = isinstance(as_of, AsOfTable) and as_of.unknown == "keep"
+    session.make("VIEW" if all_kept else "TABLE", "fk", first_known_sql(arrival=log.arrival))
     if isinstance(as_of, AsOfTable):
         _given(session, log, as_of, report, labelled=outcome is not None and bool(outcome.labels))
     elif isinstance(as_of, AsOfAnchor):
@@ -177,7 +179,11 @@ def _given(
     report.update(found.report)
     columns = {name: found.table[name] for name in found.table.column_names}
     session.register("gt", **columns)
-    session.make("TABLE", "gk", given_sql(log.last_us + DAY_US, labelled=labelled))
+    session.make(
+        "TABLE",
+        "gk",
+        given_sql(log.last_us + DAY_US, labelled=labelled, all_kept=as_of.unknown == "keep"),
+    )
     usable, y = "late = 0", ", y" if labelled else ""
     report["left_out_after_log"] = number(session, "SELECT COUNT(*) FROM gk WHERE late = 1")
     if as_of.unknown == "leave_out":

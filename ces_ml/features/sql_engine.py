@@ -12,7 +12,7 @@ from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.events import EventSchema
 from ces_ml.features.engine import LogProfile, moment_of
 from ces_ml.features.judging import make_sample
-from ces_ml.features.long_counts import count_matrix
+from ces_ml.features.long_counts import count_matrix, row_denominators
 from ces_ml.features.profile import read_profile
 from ces_ml.features.sampling import ObservedLog, make_candidates
 from ces_ml.features.session import Session
@@ -163,8 +163,9 @@ class SqlEngine:
         """
         plan = CountPlan.of(spec.terms, self.schema.value_col)
         arrival = self.schema.arrival_col is not None
+        denominators = row_denominators(self.session, spec)
         with self._in_reach(plan):
-            return count_matrix(self.session, plan, spec, n_rows, report, arrival=arrival)
+            return count_matrix(self.session, plan, n_rows, denominators, report, arrival=arrival)
 
     def _in_reach(self, plan: CountPlan) -> AbstractContextManager[None]:
         """Let the session read only what the counts can reach."""

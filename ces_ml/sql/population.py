@@ -89,18 +89,20 @@ JOIN fk f ON a.customer_id = f.customer_id
 WHERE f.known_us < a.anchor_us + {after_us} AND a.anchor_us + {after_us} <= {until_us}"""
 
 
-def given_sql(until_us: int, *, labelled: bool) -> str:
+def given_sql(until_us: int, *, labelled: bool, all_kept: bool = False) -> str:
     """Return the query for the rows of ``gt``, each with whether it can be counted.
 
     Returns
     -------
     str
         A SELECT with ``customer_id, as_of_us[, y], known, late``: whether the customer is known
-        before `as_of`, and whether `as_of` lies after `until_us` (1 or 0).
+        before `as_of`, and whether `as_of` lies after `until_us` (1 or 0). With `all_kept` nobody
+        asks whether customers are known, and the log is not read for it: ``known`` is 1.
     """
     y = ", g.y AS y" if labelled else ""
+    known = "1" if all_kept else "CASE WHEN f.known_us < g.as_of_us THEN 1 ELSE 0 END"
+    first_seen = "" if all_kept else " LEFT JOIN fk f ON f.customer_id = g.customer_id"
     return f"""
-SELECT g.customer_id AS customer_id, g.as_of_us AS as_of_us{y},
-  CASE WHEN f.known_us < g.as_of_us THEN 1 ELSE 0 END AS known,
+SELECT g.customer_id AS customer_id, g.as_of_us AS as_of_us{y}, {known} AS known,
   CASE WHEN g.as_of_us > {until_us} THEN 1 ELSE 0 END AS late
-FROM gt g LEFT JOIN fk f ON f.customer_id = g.customer_id"""
+FROM gt g{first_seen}"""

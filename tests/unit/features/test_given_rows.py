@@ -60,6 +60,33 @@ def test_rows_of_unknown_customers_are_kept_where_asked(engine: str) -> None:
     assert "left_out_unknown" not in table.report
 
 
+def test_days_of_exposure_begin_with_the_first_event_where_all_rows_are_kept(engine: str) -> None:
+    log = pd.DataFrame(
+        {
+            "customer_id": ["a", "a"],
+            "event_type": ["login", "login"],
+            "timestamp": pd.to_datetime(["2024-01-01T00:00", "2024-01-20T23:00"]),
+        }
+    )
+    rows = pd.DataFrame({"customer_id": ["a"], "as_of": pd.to_datetime(["2024-01-21"])})
+    spec = CountSpec.of(["login"], window="2d", per="day")
+    for unknown in ("leave_out", "keep"):
+        as_of = AsOfTable(rows, unknown=unknown)
+        assert build_counts(log, spec, as_of=as_of, engine=engine).X.toarray() == [[0.5]]
+
+
+def test_one_engine_may_keep_unknown_customers_in_one_table_and_not_in_the_next(
+    engine: str,
+) -> None:
+    rows = ROWS.dropna()
+    with open_engine(LOG, engine=engine) as opened:
+        tables = [
+            opened.table(SPEC, AsOfTable(rows, unknown=unknown))
+            for unknown in ("leave_out", "keep", "leave_out")
+        ]
+    assert [len(t) for t in tables] == [2, 4, 2]
+
+
 def test_a_table_without_outcomes_gives_every_row_its_own_as_of(engine: str) -> None:
     table = build_counts(LOG, SPEC, as_of=AsOfTable(ROWS), engine=engine)
     assert table.y is None
