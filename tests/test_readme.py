@@ -50,7 +50,17 @@ def test_the_reference_of_configurations_names_every_key() -> None:
     reference = yaml.safe_load(blocks("yaml")[-1])
     config = TrainingConfig.parse(reference)
     assert set(reference) == set(TrainingConfig.model_fields)
-    for section in ("events", "outcome", "model", "split", "score", "audit", "points", "tracking"):
+    for section in (
+        "events",
+        "outcome",
+        "model",
+        "split",
+        "score",
+        "audit",
+        "points",
+        "evaluation",
+        "tracking",
+    ):
         assert set(reference[section]) == set(type(getattr(config, section)).model_fields)
     keys = {field.alias or name for name, field in CountRule.model_fields.items()}
     assert set(reference["counts"][0]) == keys
@@ -75,6 +85,8 @@ def test_the_commands_work_after_the_demonstration_and_its_numbers_are_those_giv
         ]
         assert shown == found
         assert shown[0] > shown[1]
+    shown = re.search(r"`(beats counting by .*?)`", README.replace("\n", " "))[1]
+    assert f"verdict: {shown}" in done.output
     ran = [words for words in commands() if words[0] not in ("ui", "demo") and "RUN" not in words]
     assert len(ran) >= 4
     for words in ran:

@@ -18,6 +18,7 @@ from ces_ml.cli.app import AsOf, Store, Weights, app, out, progress_bar, reporte
 if TYPE_CHECKING:
     from ces_ml.tracking import RunInfo
     from ces_ml.training import TrainingConfig, TrainingResult
+    from ces_ml.weights import Verdict
 
 __all__ = ["app", "logs", "main"]  # logs: its commands stand in the program once it is imported
 
@@ -91,7 +92,7 @@ def train(
         if written:
             out.print(f"weights written to {written}", soft_wrap=True)
         if info is not None:
-            _print_run(info, store or place.store)
+            _print_run(info, store or place.store, result.verdict)
 
 
 def _trained(configs: list[TrainingConfig], jobs: int) -> list[TrainingResult]:
@@ -107,7 +108,7 @@ def _trained(configs: list[TrainingConfig], jobs: int) -> list[TrainingResult]:
         return train_many(configs, n_jobs=jobs)
 
 
-def _print_run(info: RunInfo, store: str | None) -> None:
+def _print_run(info: RunInfo, store: str | None, verdict: Verdict | None) -> None:
     """Print where a run is and what to do with it."""
     from ces_ml.cli.tables import plain, print_next
 
@@ -116,6 +117,8 @@ def _print_run(info: RunInfo, store: str | None) -> None:
         out.print(Text.assemble(words, plain(info.model_name, 200)), soft_wrap=True)
     at = f" --store {shlex.quote(store)}" if store else ""
     name = f" --name {shlex.quote(info.model_name)}" if info.model_name else ""
+    if verdict is not None and not verdict.worth_promoting:
+        name += " --override 'WHY'"
     print_next(
         out,
         [
@@ -128,7 +131,8 @@ def _print_run(info: RunInfo, store: str | None) -> None:
 
 @app.command(
     epilog="Examples:\n\n  ces-ml promote 0123456789abcdef0123456789abcdef\n\n  "
-    "ces-ml promote RUN --name churn --alias challenger --reason 'new campaign events'"
+    "ces-ml promote RUN --name churn --alias challenger --reason 'new campaign events'\n\n  "
+    "ces-ml promote RUN --override 'pilot with one team'"
 )
 @reported
 def promote(
@@ -139,17 +143,24 @@ def promote(
     ] = None,
     alias: Annotated[str, typer.Option(help="Alias that is moved.")] = "champion",
     reason: Annotated[str | None, typer.Option(help="Why; kept in the history.")] = None,
+    override: Annotated[
+        str | None,
+        typer.Option(help="Why weights that do not beat counting are promoted all the same."),
+    ] = None,
     store: Store = None,
 ) -> None:
-    """Point an alias of a registered model at the weights of a run."""
+    """Point an alias at the weights of a run; weights must beat counting, or be overridden."""
     from ces_ml.cli.tables import plain, print_next
     from ces_ml.tracking import Tracker
 
     tracker = Tracker(store)
     weight_set = tracker.load(run)
     model = name or weight_set.name
-    version = tracker.promote(run, model, alias, reason)
+    version = tracker.promote(run, model, alias, reason, override=override)
     out.print(Text.assemble(plain(model), f"@{alias} is now version {version}"))
+    verdict = weight_set.verdict
+    words = verdict.words if verdict else "none, these weights were never compared with counting"
+    out.print(Text.assemble("verdict: ", plain(words, 120)))
     at = f" --store {shlex.quote(store)}" if store else ""
     ref = shlex.quote(f"models:/{model}@{alias}")
     print_next(

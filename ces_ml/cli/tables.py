@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ces_ml.cli.audit_lines import print_audit
+from ces_ml.evaluation import Difference
 from ces_ml.linear import RulePrice, prices_table
-from ces_ml.report import sample_in_words, visible
+from ces_ml.report import sample_in_words, score_in_words, visible
 from ces_ml.spec.words import measured_as
 from ces_ml.training import TrainingResult, penalty_in_words
 from ces_ml.weights import WeightSet
@@ -31,8 +32,8 @@ SHOWN_METRICS = {
     "log_loss": "log loss",
     "brier": "Brier",
 }
-#: Rules whose prices are shown.
-MOST_PRICES = 12
+#: Rules whose prices are shown, and terms without enough data.
+MOST_PRICES, MOST_LACKING = 12, 8
 #: Event types that are named when a weight set does not count them.
 _MOST_NOT_COUNTED = 5
 
@@ -51,7 +52,13 @@ def print_result(console: Console, result: TrainingResult) -> None:
     if result.prices:
         console.print(_prices(result.prices))
     console.print(_metrics(result.comparison))
+    if result.differences:
+        console.print(_gains(result.differences))
+    print_verdict(console, weight_set)
     console.print(_bands(weight_set))
+    if result.bar is not None:
+        console.print(Text(result.bar.words, style="dim"), soft_wrap=True)
+    _print_data(console, result)
     sample = result.sample
     console.print(f"[dim]sample: {sample['rows']:,} rows; {result.split.description}[/dim]")
     print_report(console, sample)
@@ -75,6 +82,7 @@ def print_weight_set(console: Console, weight_set: WeightSet) -> None:
         if card is not None:
             rows.append({"name": "integer points", **card.metrics})
         console.print(_metrics(rows))
+    print_verdict(console, weight_set)
     console.print(_bands(weight_set))
     console.print(f"[dim]{weight_set.fingerprint}[/dim]", soft_wrap=True)
 
@@ -162,6 +170,28 @@ def _change(value: float) -> str:
     return f"{value:+.4f}" if abs(value) >= 5e-5 else "0"
 
 
+def print_verdict(console: Console, weight_set: WeightSet) -> None:
+    """Say whether the weights beat counting."""
+    if weight_set.verdict is not None:
+        style = "bold green" if weight_set.verdict.worth_promoting else "bold yellow"
+        words = visible(weight_set.verdict.words, 200)
+        console.print(Text.assemble("verdict: ", (words, style)), soft_wrap=True)
+
+
+def _print_data(console: Console, result: TrainingResult) -> None:
+    """Name the terms that the training rows say too little about, the worst first."""
+    if result.data is None:
+        return
+    console.print(Text(f"data: {result.data.outcome.words}", style="dim"), soft_wrap=True)
+    lacking = result.data.lacking
+    for term in lacking[:MOST_LACKING]:
+        line = Text.assemble("  ", plain(term.name), f": {term.words}", style="dim")
+        console.print(line, soft_wrap=True)
+    if len(lacking) > MOST_LACKING:
+        more = f"  … {len(lacking) - MOST_LACKING} more in enough_data.json of the run"
+        console.print(Text(more, style="dim"))
+
+
 def _metrics(rows: list[dict[str, Any]]) -> Table:
     table = Table(title="on held-out rows", title_justify="left")
     table.add_column("score")
@@ -169,9 +199,33 @@ def _metrics(rows: list[dict[str, Any]]) -> Table:
         table.add_column(words, justify="right")
     for k, row in enumerate(rows):
         cells = [f"{row[m]:.3f}" if m in row else "–" for m in SHOWN_METRICS]
-        name = "learned weights" if k == 0 else row["name"].replace("_", " ")
+        name = "learned weights" if k == 0 else score_in_words(row["name"])
         table.add_row(name, *cells, style="bold" if k == 0 else "")
     return table
+
+
+def _gains(differences: Sequence[Difference]) -> Table:
+    level = f"{differences[0].level:.0%}".replace("%", " %")
+    table = Table(
+        title=f"the weights minus each other score, with {level} intervals by customer",
+        title_justify="left",
+    )
+    found = {(d.against, d.metric): d for d in differences}
+    table.add_column("minus")
+    for words in ("ROC AUC", "log loss"):
+        table.add_column(words, justify="right")
+    for name in dict.fromkeys(d.against for d in differences):
+        cells = [_gain(found.get((name, metric))) for metric in ("roc_auc", "log_loss")]
+        table.add_row(score_in_words(name), *cells)
+    return table
+
+
+def _gain(difference: Difference | None) -> str:
+    if difference is None:
+        return "–"
+    d = difference
+    ends = f" ({d.low:+.3f} to {d.high:+.3f})" if math.isfinite(d.low) else ""
+    return f"{d.value:+.3f}{ends}".replace("-", "−")
 
 
 def _bands(weight_set: WeightSet) -> Table:
@@ -187,6 +241,8 @@ def _bands(weight_set: WeightSet) -> Table:
         table.add_column(column, justify="left" if column == "band" else "right")
     for band in weight_set.bands:
         rate = "–" if band.rate is None else f"{100 * band.rate:.1f} %"
+        if band.low is not None and band.high is not None:
+            rate += f" ({100 * band.low:.1f}–{100 * band.high:.1f})"
         table.add_row(plain(band.name), f"{band.from_score:.1f}", f"{band.rows or 0:,}", rate)
     return table
 

@@ -1,24 +1,55 @@
-"""Is the score any good? Splits, metrics, baselines and bands, all on held-out rows."""
+"""Is the score any good? Splits, metrics, baselines, verdicts and bands, all on held-out rows."""
 
+from ces_ml.evaluation.band_rates import honest_bands, rate_interval
 from ces_ml.evaluation.bands import choose_bands
-from ces_ml.evaluation.baselines import BASELINES, baseline_scores, calibrated
+from ces_ml.evaluation.baselines import (
+    BASELINES,
+    COUNTING,
+    baseline_scores,
+    calibrated,
+    halfway,
+)
+from ces_ml.evaluation.ceiling import CEILINGS, Columns, ceiling_probability
 from ces_ml.evaluation.comparison import comparison
+from ces_ml.evaluation.data_verdict import DataVerdict, OutcomeData, TermData, data_verdict
 from ces_ml.evaluation.findings import FINDINGS, Finding, sorted_findings
 from ces_ml.evaluation.metrics import METRICS, Metric, evaluate_scores
+from ces_ml.evaluation.paired import Difference, paired_differences
 from ces_ml.evaluation.splits import TimeSplit, split_by_time
+from ces_ml.evaluation.univariate import univariate_weights
+from ces_ml.evaluation.vendor_bar import VendorBar, vendor_bar
+from ces_ml.evaluation.verdict import LEAST_CUSTOMERS, reach_verdict
 
 __all__ = [
     "BASELINES",
+    "CEILINGS",
+    "COUNTING",
     "FINDINGS",
+    "LEAST_CUSTOMERS",
     "METRICS",
+    "Columns",
+    "DataVerdict",
+    "Difference",
     "Finding",
     "Metric",
+    "OutcomeData",
+    "TermData",
     "TimeSplit",
+    "VendorBar",
     "baseline_scores",
     "calibrated",
+    "ceiling_probability",
     "choose_bands",
     "comparison",
+    "data_verdict",
     "evaluate_scores",
+    "halfway",
+    "honest_bands",
+    "paired_differences",
+    "rate_interval",
+    "reach_verdict",
     "sorted_findings",
     "split_by_time",
+    "univariate_weights",
+    "vendor_bar",
 ]

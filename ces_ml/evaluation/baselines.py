@@ -12,15 +12,18 @@ from sklearn.linear_model import LogisticRegression
 from ces_ml.errors import EventLogError, SpecError, did_you_mean, show
 from ces_ml.spec import CountTable, Term
 
-__all__ = ["BASELINES", "baseline_scores", "calibrated", "counted_once"]
+__all__ = ["BASELINES", "COUNTING", "baseline_scores", "calibrated", "counted_once", "halfway"]
 
 #: Every baseline and what it is, in the order of tables.
 BASELINES: dict[str, str] = {
     "total_count": "how many events the customer did, all alike",
+    "decayed_count": "the same, where older events count less",
     "equal_weights": "the counts as the model sees them, each with weight +1 or, where so stated, "
     "−1",
     "hand_set": "the weights that a person set by hand",
 }
+#: The baselines that only count: whoever learns weights must beat the best of them.
+COUNTING: tuple[str, ...] = ("total_count", "decayed_count", "equal_weights")
 #: Inverse strength of the ridge on the slope of a standardised score: far too weak to matter
 #: where the classes overlap, enough to keep the slope finite where they do not.
 _C = 100.0
@@ -31,6 +34,7 @@ def baseline_scores(
     *,
     signs: Mapping[str, int] | None = None,
     hand_set: Mapping[str, float] | None = None,
+    total: NDArray[np.float64] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Return the raw score of every baseline for every row.
 
@@ -43,13 +47,17 @@ def baseline_scores(
     hand_set : mapping of str to float, optional
         Weight of g(n) by name of term, 0 where nothing is stated. Without any there is no
         ``hand_set`` baseline.
+    total : ndarray of shape (n_rows,), optional
+        How many events each customer did without decay, where the table does not say because all
+        counts of some event decay.
 
     Returns
     -------
     dict of str to ndarray of shape (n_rows,)
         ``total_count``: the sum of the counts before cap and transform, over terms with measure
         ``count`` (all terms where none has it); an event counted over several windows enters with
-        its longest only. ``equal_weights``: ``Σ_t sign_t·g(n_t)``.
+        its longest only. ``decayed_count``: the same over the counts that decay, where some do and
+        the sum is another. ``equal_weights``: ``Σ_t sign_t·g(n_t)``.
         ``hand_set``: ``Σ_t w_t·g(n_t)``.
 
     Raises
@@ -79,10 +87,12 @@ def baseline_scores(
             hint="state sizes as hand-set weights, signs as signs",
         )
     Z = table.design()
-    found = {
-        "total_count": table.X @ counted_once(table.spec.terms),
-        "equal_weights": Z @ np.array([float(signs.get(name, 1)) for name in table.names]),
-    }
+    terms = table.spec.terms
+    whole, decayed = counted_once(terms), counted_once(terms, decays=True)
+    found = {"total_count": table.X @ whole if total is None else total}
+    if total is not None or not np.array_equal(whole, decayed):
+        found["decayed_count"] = table.X @ decayed
+    found["equal_weights"] = Z @ np.array([float(signs.get(name, 1)) for name in table.names])
     if hand_set:
         _check_names("hand-set weights", hand_set, table.names)
         w = np.array([float(hand_set.get(name, 0.0)) for name in table.names])
@@ -134,6 +144,62 @@ def calibrated(
     >>> calibrated(np.array([3.0, 3.0]), np.array([0, 1]), np.array([3.0, 8.0])).tolist()
     [0.5, 0.5]
     """
+    fitted = _logistic(train_score, y_train, sample_weight)
+    if fitted is None:
+        rate = np.average(np.asarray(y_train) == 1, weights=sample_weight)
+        return np.full(np.shape(test_score), rate)
+    model, centre, spread = fitted
+    probability = model.predict_proba(((test_score - centre) / spread)[:, None])[:, 1]
+    return np.asarray(probability, dtype=np.float64)
+
+
+def halfway(
+    train_score: NDArray[np.float64],
+    y_train: NDArray[Any],
+    sample_weight: NDArray[np.float64] | None = None,
+) -> float:
+    """Return what hand-set weights are multiplied with to stand beside learned ones.
+
+    Hand-set weights have proportions but no size. Times this number they are log-odds, and half of
+    them plus half of the learned weights is a score halfway between the two.
+
+    Parameters
+    ----------
+    train_score : ndarray of shape (n_train,)
+        Raw scores by the hand-set weights, of rows to learn from.
+    y_train : ndarray of shape (n_train,)
+        Their outcomes.
+    sample_weight : ndarray of shape (n_train,), optional
+
+    Returns
+    -------
+    float
+        The slope of a logistic regression on the score alone; 0 where it would be negative, so
+        that no weight changes its sign.
+
+    Raises
+    ------
+    EventLogError
+        If only one outcome occurs.
+
+    Examples
+    --------
+    >>> y = np.array([0, 1, 0, 1, 1, 0] * 50)
+    >>> score = y + np.array([0, -1, 1, 0, 1, 0] * 50)
+    >>> one, ten = halfway(score, y), halfway(10.0 * score, y)
+    >>> one > 0 and round(one / ten, 6) == 10
+    True
+    """
+    fitted = _logistic(train_score, y_train, sample_weight)
+    return 0.0 if fitted is None else max(float(fitted[0].coef_[0, 0]) / fitted[2], 0.0)
+
+
+def _logistic(
+    train_score: NDArray[np.float64],
+    y_train: NDArray[Any],
+    sample_weight: NDArray[np.float64] | None,
+) -> tuple[LogisticRegression, float, float] | None:
+    """Return a logistic regression on a score, its centre and spread; None if it is constant."""
     y = np.asarray(y_train)
     good = int((y == 1).sum())
     if good in (0, y.size):
@@ -145,21 +211,23 @@ def calibrated(
         )
     centre, spread = float(np.mean(train_score)), float(np.std(train_score))
     if spread <= 1e-12 * max(1.0, abs(centre)):
-        return np.full(np.shape(test_score), np.average(y == 1, weights=sample_weight))
+        return None
     model = LogisticRegression(C=_C, tol=1e-8, max_iter=1000)
     model.fit(((train_score - centre) / spread)[:, None], y, sample_weight=sample_weight)
-    probability = model.predict_proba(((test_score - centre) / spread)[:, None])[:, 1]
-    return np.asarray(probability, dtype=np.float64)
+    return model, centre, spread
 
 
-def counted_once(terms: tuple[Term, ...]) -> NDArray[np.float64]:
-    """Return 1 for the columns that `total_count` adds up, 0 for the others."""
+def counted_once(terms: tuple[Term, ...], *, decays: bool = False) -> NDArray[np.float64]:
+    """Return 1 for the columns that `total_count` adds up, 0 for the others.
+
+    With `decays`: for those that ``decayed_count`` adds up, where an event has any.
+    """
     best: dict[str, int] = {}
     for t, term in enumerate(terms):
         if term.measure != "count" or term.per is not None:
             continue
         held = best.get(term.event)
-        if held is None or _whole(term) > _whole(terms[held]):
+        if held is None or _whole(term, decays) > _whole(terms[held], decays):
             best[term.event] = t
     if not best:
         return np.ones(len(terms))
@@ -168,11 +236,12 @@ def counted_once(terms: tuple[Term, ...]) -> NDArray[np.float64]:
     return chosen
 
 
-def _whole(term: Term) -> tuple[bool, int, bool, int]:
+def _whole(term: Term, decays: bool) -> tuple[bool, bool, int, bool, int]:
     """Order terms of one event by how much of its history they count: all, window, then decay."""
     everything = term.where is None and term.cap_per_day is None
-    fading = term.half_life.us if term.half_life else 0
-    return everything, term.window.us, term.half_life is None, fading
+    decaying = term.half_life is not None
+    slow = term.half_life.us if term.half_life else 0
+    return everything, decays and decaying, term.window.us, not decaying, slow
 
 
 def _check_names(what: str, given: Mapping[str, Any], names: tuple[str, ...]) -> None:

@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ces_ml.spec.as_of import AsOf
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
@@ -99,6 +102,14 @@ class Engine(Protocol):
         With `as_of` None: the rows of the outcome's `labels`, or one second after the last event,
         rounded down to whole seconds. `treated` is a table of treatments where the outcome's own
         `treated` does not name one.
+        """
+        ...
+
+    def history(self, spec: CountSpec) -> NDArray[np.float64]:
+        """Return days since the last and the first event, and events in the windows of `spec`.
+
+        One row of three for each row of the table that was counted last, over its event types;
+        under the same law of time and arrival.
         """
         ...
 

@@ -6,11 +6,14 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.events import EventSchema
 from ces_ml.features.engine import LogProfile, moment_of
+from ces_ml.features.history import read_history
 from ces_ml.features.judging import make_sample
 from ces_ml.features.long_counts import count_matrix, row_denominators
 from ces_ml.features.profile import read_profile
@@ -183,6 +186,10 @@ class SqlEngine:
             "WHERE event_type IS NOT NULL AND ts_us IS NOT NULL GROUP BY event_type"
         ).to_pydict()
         return dict(zip(found["event_type"], found["n"], strict=True))
+
+    def history(self, spec: CountSpec) -> NDArray[np.float64]:
+        """Return three numbers for each row of the last `table`; see `read_history`."""
+        return read_history(self.session, spec, arrival=self.schema.arrival_col is not None)
 
     def _check_values(self, spec: CountSpec) -> None:
         for term in spec.terms:

@@ -4,6 +4,7 @@ from ces_ml.report.alpha_figure import alpha_figure
 from ces_ml.report.card import weight_card
 from ces_ml.report.figures import weights_figure
 from ces_ml.report.inspection_page import inspection_page
+from ces_ml.report.judgement import score_in_words
 from ces_ml.report.plain_text import visible
 from ces_ml.report.sample import sample_in_words
 
@@ -11,6 +12,7 @@ __all__ = [
     "alpha_figure",
     "inspection_page",
     "sample_in_words",
+    "score_in_words",
     "visible",
     "weight_card",
     "weights_figure",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ces_ml.report.judgement import data_section, markdown_table, verdict_section
 from ces_ml.report.plain_text import markdown_text
 from ces_ml.spec.words import measured_as
 from ces_ml.weights import IntegerPoints, Provenance, WeightedTerm, WeightSet
@@ -14,9 +15,15 @@ __all__ = ["weight_card"]
 
 
 def weight_card(
-    weight_set: WeightSet, *, penalty: str = "", prices: Sequence[Mapping[str, Any]] = ()
+    weight_set: WeightSet,
+    *,
+    penalty: str = "",
+    prices: Sequence[Mapping[str, Any]] = (),
+    differences: Sequence[Mapping[str, Any]] = (),
+    bar: str = "",
+    data: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Return the weight set as Markdown: weights, points, rules, bands, provenance.
+    """Return the weight set as Markdown: verdict, weights, points, rules, bands, provenance.
 
     Names and rules may hold anything; they are shown literally.
 
@@ -27,6 +34,12 @@ def weight_card(
         How the strength of the penalty was found, in a sentence.
     prices : sequence of dict, optional
         What each rule that binds costs, as `ces_ml.linear.prices_table` gives it.
+    differences : sequence of dict, optional
+        ``against``, ``metric``, ``value``, ``low`` and ``high`` of each comparison.
+    bar : str, optional
+        Where the score stands against the bar that a vendor sets, in a sentence.
+    data : sequence of dict, optional
+        ``what`` and ``words`` for the outcome and every term: whether there was enough data.
 
     Returns
     -------
@@ -36,6 +49,7 @@ def weight_card(
     parts = [
         f"# Weight card: {markdown_text(weight_set.name)}",
         _outcome(weight_set),
+        *verdict_section(weight_set.verdict, differences),
         "## Weights",
         _weights(weight_set),
         markdown_text(penalty) if penalty else "",
@@ -45,6 +59,8 @@ def weight_card(
         *_prices(prices),
         "## Bands",
         _bands(weight_set),
+        markdown_text(f"On held-out rows {bar}.") if bar else "",
+        *data_section(data),
         "## Provenance",
         _provenance(weight_set.provenance, weight_set.fingerprint),
     ]
@@ -87,7 +103,7 @@ def _weights(weight_set: WeightSet) -> str:
         )
         for t in terms
     ]
-    table = _table(("term", "weight", "interval", "measured as"), rows, right=(1,))
+    table = markdown_table(("term", "weight", "interval", "measured as"), rows, right=(1,))
     return (
         f"{table}\n\nA weight is the change of the log-odds of the good outcome per unit of the "
         f"count, after cap and transform. Intercept: {weight_set.intercept:+.4g}."
@@ -120,7 +136,7 @@ def _points(weight_set: WeightSet) -> list[str]:
     )
     if zeros:
         words = f"Terms without points: {zeros}. {words}"
-    return ["## Points", _table(("term", "points"), rows, right=(1,)), words]
+    return ["## Points", markdown_table(("term", "points"), rows, right=(1,)), words]
 
 
 def _cost_of_points(card: IntegerPoints, source: Provenance | None) -> str:
@@ -155,7 +171,7 @@ def _prices(prices: Sequence[Mapping[str, Any]]) -> list[str]:
         f"and ROC AUC on {where} rows. A falling log loss says that the rule costs, a rising one "
         "that it helps. Prices of several rules do not add up."
     )
-    return ["## Price of rules", _table(head, rows, right=(1, 2, 3)), words]
+    return ["## Price of rules", markdown_table(head, rows, right=(1, 2, 3)), words]
 
 
 def _number(value: float, *, signed: bool = False) -> str:
@@ -167,17 +183,24 @@ def _number(value: float, *, signed: bool = False) -> str:
 
 
 def _bands(weight_set: WeightSet) -> str:
-    ends = [f"{b.from_score:.4g}" for b in weight_set.bands[1:]] + ["100"]
+    bands = weight_set.bands
+    ends = [f"{b.from_score:.4g}" for b in bands[1:]] + ["100"]
+    known = [(b.rate, b.rows) for b in bands if b.rate is not None and b.rows]
+    rows_of_all = sum(n for _, n in known)
+    mean = sum(rate * n for rate, n in known) / rows_of_all if rows_of_all else 0.0
     rows = [
         (
             markdown_text(band.name),
             f"{band.from_score:.4g} to {end}",
             "–" if band.rate is None else f"{band.rate:.1%}",
+            "–" if band.low is None or band.high is None else f"{band.low:.1%} … {band.high:.1%}",
+            "–" if band.rate is None or not mean else f"{band.rate / mean:.2f}",
             "–" if band.rows is None else f"{band.rows:,}",
         )
-        for band, end in zip(weight_set.bands, ends, strict=True)
+        for band, end in zip(bands, ends, strict=True)
     ]
-    table = _table(("band", "score", "good outcome", "held-out rows"), rows, right=(2, 3))
+    head = ("band", "score", "good outcome", "90 % interval", "lift", "held-out rows")
+    table = markdown_table(head, rows, right=(2, 3, 4, 5))
     return f"{table}\n\nScores from 0 to 100; scale: {weight_set.scale.method}."
 
 
@@ -197,13 +220,8 @@ def _provenance(source: Provenance | None, fingerprint: str) -> str:
             (f"version of {markdown_text(k)}", markdown_text(v))
             for k, v in sorted(source.versions.items())
         ]
-    return _table(("what", "value"), rows)
+    return markdown_table(("what", "value"), rows)
 
 
 def _list(items: Iterable[str]) -> str:
     return "\n".join(f"- {markdown_text(item)}" for item in items)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
-    line = ["---:" if k in right else "---" for k in range(len(head))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, line, *rows))

@@ -43,6 +43,9 @@ class CountTable:
         How much a row counts where rows do not count alike; see `TreatedSpec`.
     not_counted : mapping of str to int
         Event types of the log that no term looks at, the most frequent first, with their events.
+    history : ndarray of float64, of shape (n_rows, 3), optional
+        Days since the last event and since the first, and events within the windows; see
+        `Engine.history`. It is for comparisons only: no weight is learned from it.
     """
 
     keys: pd.DataFrame
@@ -52,6 +55,7 @@ class CountTable:
     report: Mapping[str, int] = field(default_factory=dict)
     sample_weight: NDArray[np.float64] | None = None
     not_counted: Mapping[str, int] = field(default_factory=dict)
+    history: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
@@ -108,6 +112,7 @@ class CountTable:
             X=self.X[rows],
             y=None if self.y is None else self.y[rows],
             sample_weight=None if self.sample_weight is None else self.sample_weight[rows],
+            history=None if self.history is None else self.history[rows],
         )
 
     def to_pandas(self) -> pd.DataFrame:

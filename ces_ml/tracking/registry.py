@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from ces_ml.errors import TrackingError, did_you_mean, show
@@ -15,6 +17,7 @@ from ces_ml.tracking.store import Store
 __all__ = ["FINGERPRINT_TAG", "check_name", "model_of_run", "move_alias", "register", "version_of"]
 
 FINGERPRINT_TAG = "ces.fingerprint"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _ALIAS = re.compile(r"(?!(?i:latest$|v\d+$))[A-Za-z0-9_-]{1,255}")
 
@@ -145,10 +148,18 @@ def version_of(store: Store, name: str, *, alias: str | None = None, number: str
     return found[0]
 
 
-def move_alias(store: Store, model: Any, name: str, alias: str, reason: str | None) -> str:
+def move_alias(
+    store: Store,
+    model: Any,
+    name: str,
+    alias: str,
+    reason: str | None,
+    beside: Mapping[str, str] = _NOTHING,
+) -> str:
     """Point `alias` of `name` at a logged model, registered if needed; return the version.
 
-    The version keeps as tags what an alias does not: where it came from, when, who and why.
+    The version keeps as tags what an alias does not: where it came from, when, who and why, and
+    what stands in `beside`.
     """
     check_name(name)
     if not _ALIAS.fullmatch(alias):
@@ -174,6 +185,7 @@ def move_alias(store: Store, model: Any, name: str, alias: str, reason: str | No
             "promoted_by": this_user(),
             "promoted_because": reason or "no reason given",
             "fingerprint": model.tags[FINGERPRINT_TAG],
+            **beside,
         }
         # History first: if the alias can't be moved, nothing has changed for any scorer.
         for key, value in history.items():

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from ces_ml.tracking import flavor
 from ces_ml.tracking.explain import explaining
+from ces_ml.tracking.gate import check_verdict
 from ces_ml.tracking.keys import model_label
 from ces_ml.tracking.load import load_weight_set
 from ces_ml.tracking.quiet import mlflow_part
@@ -182,14 +183,25 @@ class Tracker:
         )
 
     def promote(
-        self, run_id: str, name: str, alias: str = "champion", reason: str | None = None
+        self,
+        run_id: str,
+        name: str,
+        alias: str = "champion",
+        reason: str | None = None,
+        *,
+        override: str | None = None,
     ) -> str:
         """Point an alias of a registered model at the weight set of a run.
 
+        Weights whose verdict is not that they beat counting are refused, unless a person says
+        why they are wanted all the same. A weight set without a verdict (of an earlier version)
+        is promoted.
+
         The run is registered under `name` if it is not yet. The version keeps the history as
         tags: ``promoted_from``, ``promoted_to``, ``promoted_at`` (UTC), ``promoted_by``,
-        ``promoted_because`` and ``fingerprint``. Where the alias points there already, nothing
-        changes.
+        ``promoted_because`` and ``fingerprint``; ``verdict``, where there is one; after an override
+        ``override_because``, ``override_by`` and ``override_at`` too. Where the alias points there
+        already, nothing changes.
 
         Parameters
         ----------
@@ -199,14 +211,22 @@ class Tracker:
         alias : str, default="champion"
         reason : str, optional
             Why, for people who read the history.
+        override : str, optional
+            Why weights that do not beat counting are promoted.
 
         Returns
         -------
         str
             The version that the alias points at now.
+
+        Raises
+        ------
+        TrackingError
+            If the verdict is not that the weights beat counting, and there is no override.
         """
         model = model_of_run(self._open, run_id)
-        return move_alias(self._open, model, name, alias, reason)
+        beside = check_verdict(self.load(run_id).verdict, run_id, override)
+        return move_alias(self._open, model, name, alias, reason, beside)
 
     def load(self, ref: str | os.PathLike[str]) -> WeightSet:
         """Return the weight set that `ref` means in this store; see `load_weight_set`."""

@@ -19,6 +19,7 @@ from ces_ml.spec.counts import CountRule
 from ces_ml.spec.model import SpecModel
 from ces_ml.spec.outcome import OutcomeSpec
 from ces_ml.training.audit_config import AuditConfig
+from ces_ml.training.evaluation_config import EvaluationConfig
 from ces_ml.training.events_config import EventsConfig
 from ces_ml.training.yaml_files import mapping_of, text_of
 
@@ -222,6 +223,7 @@ class TrainingConfig(SpecModel):
         No points when not given.
     audit : AuditConfig, optional
         What the leak audit may find without stopping the job.
+    evaluation : EvaluationConfig, optional
     tracking : TrackingConfig, optional
     seed : int, default=0
         The one seed of everything random in the job.
@@ -250,6 +252,7 @@ class TrainingConfig(SpecModel):
     score: ScoreConfig = ScoreConfig()
     points: PointsConfig | None = None
     audit: AuditConfig = AuditConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
     seed: int = Field(default=0, ge=0)
 
@@ -315,12 +318,16 @@ class TrainingConfig(SpecModel):
         """sha256 of what decides the weight set.
 
         Where files and the store are does not, nor whether rules are priced, nor what the leak
-        audit may find.
+        audit may find, nor the ceiling.
         """
         places: Any = {"path": True, "table": True, "accounts": {"path": True}}
         places |= {"adbc": {"uri", "uri_env", "options", "options_env"}}
         beside: Any = {"tracking": True, "audit": True, "events": places}
         beside["model"] = {"price_of_rules"}
+        if self.evaluation.verdict_is_default:  # as it was before there was a choice
+            beside["evaluation"] = True
+        else:
+            beside["evaluation"] = {"ceiling", "ceiling_rows"}
         beside["outcome"] = {"labels": {"path"}, "treated": {"path"}}
         body = self.model_dump(mode="json", exclude=beside)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

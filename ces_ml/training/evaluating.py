@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ces_ml.evaluation import (
+    Difference,
     TimeSplit,
-    baseline_scores,
-    calibrated,
-    choose_bands,
+    VendorBar,
     comparison,
+    honest_bands,
+    paired_differences,
+    reach_verdict,
+    vendor_bar,
 )
 from ces_ml.evaluation.metrics import log_loss
 from ces_ml.linear import ConstrainedLogisticRegression, Points
 from ces_ml.spec.count_table import CountTable
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.fitting import Fitted
+from ces_ml.training.rivals import Rival, rivals
 from ces_ml.weights import (
     Band,
     GoldenRow,
@@ -36,60 +41,97 @@ from ces_ml.weights import (
 )
 from ces_ml.weights.scale import KNOT_DIGITS, tidy
 
-__all__ = ["POINTS", "evaluated"]
+__all__ = ["POINTS", "Evaluation", "evaluated"]
 
 #: What the integer points are called among the scores that are compared.
 POINTS = "integer_points"
 _PACKAGES = ("ces-ml", "numpy", "scipy", "pandas", "duckdb", "daqp", "scikit-learn")
 #: Held-out rows at these quantiles of the raw score become golden rows.
 _GOLDEN_AT = (0.0, 0.25, 0.5, 0.75, 1.0)
-_Scored = dict[str, tuple[NDArray[np.float64], NDArray[np.float64] | None]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished weight set and how it stands on held-out rows.
+
+    Parameters
+    ----------
+    weight_set : WeightSet
+        With its verdict.
+    comparison : list of dict
+        Metrics: the weights first, then points and every rival.
+    differences : tuple of Difference
+        The weights minus each of the others, by resampled customers.
+    bar : VendorBar
+        Where the score stands against the bar that a vendor sets.
+    """
+
+    weight_set: WeightSet
+    comparison: list[dict[str, Any]]
+    differences: tuple[Difference, ...]
+    bar: VendorBar
 
 
 def evaluated(
     config: TrainingConfig, table: CountTable, split: TimeSplit, fitted: Fitted
-) -> tuple[WeightSet, list[dict[str, Any]]]:
-    """Return the finished weight set, and its metrics beside those of points and baselines.
+) -> Evaluation:
+    """Return the finished weight set, its metrics beside those of its rivals, and the verdict.
 
-    Scale and calibration of the baselines come from the training rows, bands and metrics from
-    the held-out rows. Sample weights count in metrics, calibration and the rates of bands; the
-    scale says where a customer stands among all, so there every row counts alike.
+    Scale and calibration of the rivals come from the training rows. Half of the held-out
+    customers choose the cuts of the bands, the others give their rates. Sample weights count in
+    metrics, differences, calibration and the rates of bands; the scale says where a customer
+    stands among all, so there every row counts alike.
     """
     train_rows, test_rows = table.take(split.train), table.take(split.test)
     bare = _bare(config, table, fitted.model)
     raw_train, raw = raw_scores(bare, train_rows.X), raw_scores(bare, test_rows.X)
     scaled = bare.model_copy(update={"scale": Scale.fit(raw_train, config.score.scale)})
-    banded = scaled.model_copy(
-        update={
-            "bands": choose_bands(
-                scores(scaled, raw), test_rows.outcomes, sample_weight=test_rows.sample_weight
-            )
-        }
-    )
-    # Compared in two steps, so that a weight set that is called like a baseline stays the first.
     y, weight = test_rows.outcomes, test_rows.sample_weight
-    rows = comparison(y, {config.name: (raw, probabilities(bare, raw))}, weight)
-    others: _Scored = {}
+    score, who = scores(scaled, raw), test_rows.customer.to_numpy()
+    bands = honest_bands(score, y, who, sample_weight=weight, seed=config.seed)
+    banded = scaled.model_copy(update={"bands": bands})
+    # Compared in two steps, so that a weight set that is called like a baseline stays the first.
+    ours = (raw, probabilities(bare, raw))
+    rows = comparison(y, {config.name: ours}, weight)
+    others: dict[str, Rival] = {}
     if fitted.points is not None:
         card = _weighed_by(bare, fitted.points)
         points_raw = raw_scores(card, test_rows.X)
-        others[POINTS] = (points_raw, probabilities(card, points_raw))
-    others |= _baselines(config, train_rows, test_rows, _stated_signs(fitted.model))
-    rows += comparison(y, others, weight)
+        others[POINTS] = Rival(points_raw, probabilities(card, points_raw))
+    others |= rivals(config, train_rows, test_rows, fitted.model, _stated_signs(fitted.model))
+    rows += comparison(y, {n: (r.score, r.probability) for n, r in others.items()}, weight)
     points = None
     if fitted.points is not None:
         learned = probabilities(bare, raw_train)
         loss = log_loss(train_rows.outcomes, learned, train_rows.sample_weight)
         points = _integer_points(fitted.points, loss, _tidied(rows[1]))
+    differences = paired_differences(
+        y,
+        ours,
+        {n: (r.oriented, r.probability) for n, r in others.items()},
+        who,
+        sample_weight=weight,
+        replicates=config.evaluation.replicates,
+        level=config.evaluation.level,
+        seed=config.seed,
+    )
+    turned = [n for n, r in others.items() if r.reversed]
     finished = banded.model_copy(
         update={
             "provenance": _provenance(config, train_rows, _tidied(rows[0])),
             "points": points,
+            "verdict": reach_verdict(y, who, differences, reversed_scores=turned),
             "golden_rows": _golden_rows(banded, test_rows, raw),
         }
     )
+    flags: Literal["low", "high"] = "low" if config.outcome.task == "churn" else "high"
     # model_copy checks nothing; parse once, so that what leaves the job is a valid weight set.
-    return WeightSet.parse(finished.model_dump()), rows
+    return Evaluation(
+        weight_set=WeightSet.parse(finished.model_dump()),
+        comparison=rows,
+        differences=tuple(differences),
+        bar=vendor_bar(score, y, bands, flags=flags, sample_weight=weight),
+    )
 
 
 def _bare(
@@ -129,18 +171,6 @@ def _integer_points(
         log_loss_given_up=points.loss - loss_of_weights,
         metrics=metrics,
     )
-
-
-def _baselines(
-    config: TrainingConfig, train_rows: CountTable, test_rows: CountTable, signs: dict[str, int]
-) -> _Scored:
-    hand_set = config.model.hand_set or None
-    before = baseline_scores(train_rows, signs=signs, hand_set=hand_set)
-    after = baseline_scores(test_rows, signs=signs, hand_set=hand_set)
-    y, weight = train_rows.outcomes, train_rows.sample_weight
-    return {
-        name: (score, calibrated(before[name], y, score, weight)) for name, score in after.items()
-    }
 
 
 def _tidied(row: dict[str, Any]) -> dict[str, float]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from joblib import Parallel, delayed
 
 from ces_ml.errors import CesWarning, ConfigError, EventLogError
-from ces_ml.evaluation import TimeSplit, split_by_time
+from ces_ml.evaluation import (
+    LEAST_CUSTOMERS,
+    DataVerdict,
+    Difference,
+    TimeSplit,
+    VendorBar,
+    data_verdict,
+    split_by_time,
+)
 from ces_ml.features import Engine, LogProfile, open_engine, resolve_counts
 from ces_ml.linear import AlphaChoice, Path, Points, RulePrice, SolverResult
 from ces_ml.spec.as_of import AsOf, parse_as_of
@@ -19,7 +27,8 @@ from ces_ml.training import fitting
 from ces_ml.training.auditing import Audit, LeakAudit
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.evaluating import evaluated
-from ces_ml.weights import WeightSet
+from ces_ml.training.rivals import history_asked
+from ces_ml.weights import Verdict, WeightSet
 
 __all__ = ["TrainingResult", "count_for_training", "stages", "train", "train_many"]
 
@@ -38,7 +47,8 @@ class TrainingResult:
     weight_set : WeightSet
         Fitted on the training rows; scale from them, bands from the held-out rows.
     comparison : list of dict
-        Metrics on the held-out rows: the weights first, then every baseline.
+        Metrics on the held-out rows: the weights first, then every rival: counting, other
+        weights, gradient boosting as the ceiling.
     sample : dict of str to int
         What was read, left out and why.
     split : TimeSplit
@@ -59,6 +69,12 @@ class TrainingResult:
         What each rule that binds costs on the held-out rows.
     points : Points or None
         Integer points, if the configuration asks for them; in the weight set too.
+    differences : tuple of Difference
+        ROC AUC and log loss of the weights minus those of each rival, with intervals.
+    bar : VendorBar or None
+        How the score concentrates outcomes, against the bar that a good vendor sets.
+    data : DataVerdict or None
+        Whether the training rows were enough to learn from, for the outcome and every term.
     """
 
     config: TrainingConfig
@@ -74,6 +90,14 @@ class TrainingResult:
     path: Path | None = None
     prices: tuple[RulePrice, ...] = ()
     points: Points | None = None
+    differences: tuple[Difference, ...] = ()
+    bar: VendorBar | None = None
+    data: DataVerdict | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether the weights beat counting on the held-out rows."""
+        return self.weight_set.verdict
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -117,7 +141,8 @@ def train(
     Warns
     -----
     CesWarning
-        If most rows are left out because the outcome had happened before.
+        If most rows are left out because the outcome had happened before, or too few customers of
+        the training rows have the rarer outcome.
     ConvergenceWarning
         If the optimum was not reached.
 
@@ -151,14 +176,15 @@ def train(
         customers=config.split.customers,
         seed=config.seed,
     )
+    data = _enough(data_verdict(table.take(split.train)))
     fitted = fitting.fit(config, table, split, progress=progress)
     progress(_EVALUATING)
-    weight_set, rows = evaluated(config, table, split, fitted)
-    audit = leaks.finish(table, weight_set)
+    found = evaluated(config, table, split, fitted)
+    audit = leaks.finish(table, found.weight_set)
     return TrainingResult(
         config=config,
-        weight_set=weight_set,
-        comparison=rows,
+        weight_set=found.weight_set,
+        comparison=found.comparison,
         sample=dict(table.report),
         split=split,
         solver=fitted.model.solver_result_,
@@ -169,7 +195,25 @@ def train(
         path=fitted.path,
         prices=fitted.prices,
         points=fitted.points,
+        differences=found.differences,
+        bar=found.bar,
+        data=data,
     )
+
+
+def _enough(data: DataVerdict) -> DataVerdict:
+    """Warn where nothing that is learned can be trusted; the rest is in tables."""
+    outcome = data.outcome
+    rarer = min(outcome.positives, outcome.negatives)
+    if rarer < LEAST_CUSTOMERS:
+        warnings.warn(
+            f"only {rarer:,} customers of the training rows have the rarer outcome, for "
+            f"{outcome.terms:,} terms: at least {LEAST_CUSTOMERS} are asked for; take more as_of "
+            "moments, a longer horizon or fewer terms",
+            CesWarning,
+            stacklevel=3,
+        )
+    return data
 
 
 def _rows(config: TrainingConfig, labels: Any) -> AsOf | None:
@@ -246,6 +290,8 @@ def count_for_training(
         profile = engine.profile()
         spec = resolve_counts(engine, config.counts, config.outcome)
         table = engine.table(spec, _rows(config, labels), config.outcome, treated=treated)
+        if history_asked(config, table):
+            table = replace(table, history=engine.history(spec))
         if look is not None:
             look(engine, table)
     happened, rows = table.report.get("left_out_already_happened", 0), len(table)

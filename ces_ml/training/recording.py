@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,16 @@ def record(
             "split": result.split.description,
             "solver": result.solver.message,
             **_audit_tags(result.audit),
+            **({} if result.verdict is None else {"verdict": result.verdict.words}),
         },
         texts={
             "weight_card.md": weight_card(
-                weight_set, penalty=penalty_in_words(result), prices=prices
+                weight_set,
+                penalty=penalty_in_words(result),
+                prices=prices,
+                differences=[asdict(d) for d in result.differences],
+                bar=result.bar.words if result.bar else "",
+                data=_data_rows(result),
             ),
             "config.yaml": _as_yaml(config),
         },
@@ -64,6 +71,8 @@ def record(
         tables={
             "comparison.json": result.comparison,
             "audit.json": [f.as_row() for f in result.audit.findings],
+            "differences.json": [asdict(d) for d in result.differences],
+            "enough_data.json": _data_rows(result),
             "sample.json": [{"what": k, "rows": v} for k, v in result.sample.items()],
             **_alpha_tables(result),
             **({"price_of_rules.json": prices} if prices else {}),
@@ -158,6 +167,14 @@ def _audit_tags(audit: Audit) -> dict[str, str]:
     return tags
 
 
+def _data_rows(result: TrainingResult) -> list[dict[str, Any]]:
+    if result.data is None:
+        return []
+    outcome = result.data.outcome
+    rows: list[dict[str, Any]] = [{"what": "outcome", **asdict(outcome)}]
+    return rows + [{"what": t.name, **asdict(t)} for t in result.data.terms]
+
+
 def _params(result: TrainingResult) -> dict[str, str]:
     config, choice = result.config, result.alpha_choice
     return {
@@ -204,6 +221,12 @@ def _metrics(result: TrainingResult) -> dict[str, float]:
     found |= {f"auc_by_lead/{lead}": auc for lead, auc in audit.score_by_lead.items()}
     found["audit_warnings"] = len(audit.of("warning"))
     found["audit_allowed"] = len(audit.allowed)
+    for d in result.differences:
+        key = f"difference/{d.against}/{d.metric}"
+        found |= {key: d.value, f"{key}_low": d.low, f"{key}_high": d.high}
+    if result.bar is not None:
+        found["bar/held_in_35_percent"] = result.bar.held[-1]
+        found["bar/first_over_last_band"] = result.bar.times
     for band in result.weight_set.bands:
         if band.rate is not None:
             found[f"band_rate/{band.name}"] = band.rate

@@ -9,6 +9,7 @@ from ces_ml.weights.apply import (
 )
 from ces_ml.weights.points import IntegerPoints
 from ces_ml.weights.scale import BAND_NAMES, Band, Scale
+from ces_ml.weights.verdict import Verdict
 from ces_ml.weights.weight_set import (
     GoldenRow,
     Interval,
@@ -25,6 +26,7 @@ __all__ = [
     "Interval",
     "Provenance",
     "Scale",
+    "Verdict",
     "WeightSet",
     "WeightedTerm",
     "band_names",

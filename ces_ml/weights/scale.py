@@ -164,6 +164,8 @@ class Band(SpecModel):
         Share of held-out rows in the band with the good outcome.
     rows : int, optional
         Held-out rows in the band.
+    low, high : float, optional
+        90 % interval of the rate, by customer.
     """
 
     error_class = WeightSetError
@@ -171,8 +173,10 @@ class Band(SpecModel):
     from_score: float = Field(ge=0, le=100)
     rate: float | None = Field(default=None, ge=0, le=1)
     rows: int | None = Field(default=None, ge=0)
+    low: float | None = Field(default=None, ge=0, le=1)
+    high: float | None = Field(default=None, ge=0, le=1)
 
-    @field_validator("from_score", "rate")
+    @field_validator("from_score", "rate", "low", "high")
     @classmethod
     def _rounded(cls, value: float | None) -> float | None:
         return None if value is None else tidy(value)

@@ -20,6 +20,7 @@ from ces_ml.spec.outcome import OutcomeSpec
 from ces_ml.spec.terms import Term
 from ces_ml.weights.points import IntegerPoints
 from ces_ml.weights.scale import Band, Scale, tidy
+from ces_ml.weights.verdict import Verdict
 
 __all__ = ["GoldenRow", "Interval", "Provenance", "WeightSet", "WeightedTerm"]
 
@@ -153,6 +154,8 @@ class WeightSet(SpecModel):
         Where the weights come from.
     points : IntegerPoints, optional
         Whole numbers in place of the weights, for display.
+    verdict : Verdict, optional
+        Whether the weights beat counting, where that was judged.
     golden_rows : tuple of GoldenRow
         Rows that every consumer must reproduce.
 
@@ -175,6 +178,7 @@ class WeightSet(SpecModel):
     bands: tuple[Band, ...] = Field(min_length=1)
     provenance: Provenance | None = None
     points: IntegerPoints | None = None
+    verdict: Verdict | None = None
     golden_rows: tuple[GoldenRow, ...] = ()
 
     @field_validator("intercept")

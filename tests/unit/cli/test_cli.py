@@ -25,6 +25,7 @@ as_of: 14d after trial_started
 counts:
   - {events: [login, demo_booked, support_ticket], window: 28d, half_life: 14d, transform: log1p}
 model: {rules: [login >= 0, demo_booked >= 0, support_ticket <= 0]}
+evaluation: {ceiling: false}
 """
 COMMANDS = ["inspect", "prepare", "train", "promote", "score", "show", "export", "ui", "demo"]
 
@@ -53,9 +54,20 @@ def test_train_promote_score_and_export_follow_each_other(home: Path) -> None:
     assert "ROC AUC" in trained.output
     run = re.search(r"promote ([0-9a-f]{32})", trained.output)[1]
 
-    promoted = call("promote", run, "--name", "conversion", "--reason", "first")
+    # Three events of 1,500 customers: no better than counting, and said so from the start.
+    assert "verdict: no better than counting (" in trained.output
+    assert re.search(r"│ total count +│ [+−]0\.\d{3} \([+−]0\.\d{3} to [+−]0", trained.output)
+    assert "data: enough? " in trained.output
+    assert f"promote {run} --name conversion --override 'WHY'" in trained.output
+    refused = call("promote", run, "--name", "conversion", "--reason", "first")
+    assert refused.exit_code == 2
+    for part in ("they were not found to beat counting", "verdict: no better", "--override"):
+        assert part in refused.stderr
+    override = ("--reason", "first", "--override", "a pilot")
+    promoted = call("promote", run, "--name", "conversion", *override)
     assert promoted.exit_code == 0, promoted.output
     assert "conversion@champion is now version 1" in promoted.output
+    assert "verdict: no better than counting (" in promoted.output
 
     ref = "models:/conversion@champion"
     scored = call("score", ref, "events.parquet", "-o", "scores.parquet", "--as-of", "2025-04-01")

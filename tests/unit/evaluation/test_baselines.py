@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from ces_ml.errors import EventLogError, SpecError
-from ces_ml.evaluation import BASELINES, baseline_scores, calibrated
+from ces_ml.evaluation import BASELINES, COUNTING, baseline_scores, calibrated
 from ces_ml.spec import CountSpec, CountTable, Term
 
 COUNTS = np.array([[1.0, 4.0, 9.0, -2.0], [0.0, 1.0, 0.0, 50.0], [0.0, 0.0, 0.0, 0.0]])
@@ -74,7 +74,33 @@ def test_without_hand_set_weights_there_is_no_such_baseline(table: CountTable, h
 
 
 def test_every_baseline_is_described(table: CountTable) -> None:
-    assert list(baseline_scores(table, hand_set={"refund": 1.0})) == list(BASELINES)
+    total = np.arange(3.0)
+    assert list(baseline_scores(table, hand_set={"refund": 1.0}, total=total)) == list(BASELINES)
+    assert set(COUNTING) < set(BASELINES)
+
+
+def test_a_total_without_decay_may_be_given_where_the_counts_decay() -> None:
+    terms = (
+        Term(event="a", window="30d", half_life="7d"),
+        Term(event="b", window="30d"),
+        Term(event="a", window="60d", half_life="3d"),
+        Term(event="b", window="60d"),
+    )
+    found = baseline_scores(make_table(*terms), total=np.array([20.0, 60.0, 0.0]))
+    assert found["total_count"].tolist() == [20, 60, 0]
+    assert found["decayed_count"].tolist() == [9 - 2, 50, 0]  # each over its longest window
+
+
+def test_the_decayed_count_stands_beside_a_total_only_where_it_differs() -> None:
+    both = (
+        Term(event="a", window="30d", half_life="7d"),
+        Term(event="a", window="30d"),
+        Term(event="b", window="30d"),
+        Term(event="c", window="30d"),
+    )
+    found = baseline_scores(make_table(*both))
+    assert found["total_count"].tolist() == [4 + 9 - 2, 1 + 50, 0]
+    assert found["decayed_count"].tolist() == [1 + 9 - 2, 50, 0]
 
 
 @pytest.mark.parametrize("what", ["signs", "hand_set"])

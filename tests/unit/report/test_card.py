@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 
 from hypothesis import given
@@ -9,7 +10,7 @@ from ces_ml.linear import RulePrice, prices_table
 from ces_ml.report import weight_card
 from ces_ml.report.plain_text import markdown_text, visible
 from ces_ml.spec import OutcomeSpec
-from ces_ml.weights import IntegerPoints
+from ces_ml.weights import Band, IntegerPoints, Verdict
 
 
 def rows(card: str, heading: str) -> list[list[str]]:
@@ -40,9 +41,9 @@ def test_rules_bands_and_provenance_are_told(make_weight_set) -> None:
     card = weight_card(weight_set)
     assert "- purchase &gt;= page_view\n" in card
     assert rows(card, "Bands") == [
-        ["at_risk", "0 to 40", "12.5%", "1,200"],
-        ["potential", "40 to 80", "–", "–"],
-        ["ad\\|vocate", "80 to 100", "90.0%", "55"],
+        ["at_risk", "0 to 40", "12.5%", "–", "0.79", "1,200"],
+        ["potential", "40 to 80", "–", "–", "–", "–"],
+        ["ad\\|vocate", "80 to 100", "90.0%", "–", "5.66", "55"],
     ]
     values = dict(map(tuple, rows(card, "Provenance")))
     assert values["fingerprint"] == f"`{weight_set.fingerprint}`"
@@ -137,3 +138,38 @@ def test_what_was_not_asked_for_has_no_section(make_weight_set) -> None:
     card = weight_card(make_weight_set())
     assert "## Points" not in card
     assert "## Price" not in card
+
+
+def test_verdict_comparisons_bar_and_data_are_told_literally(make_weight_set) -> None:
+    verdict = Verdict(
+        kind="better", words="beats counting by <0.06>", against="total_count", rarer=99
+    )
+    bands = (
+        Band(name="low", from_score=0, rate=0.1, rows=300, low=0.08, high=0.13),
+        Band(name="high", from_score=50, rate=0.5, rows=100, low=0.42, high=0.58),
+    )
+    gains = [
+        {"against": "total_count", "metric": m, "value": v, "low": v - 0.01, "high": v + 0.01}
+        for m, v in (("roc_auc", 0.06), ("log_loss", -0.02))
+    ]
+    gains.append({**gains[0], "against": "boosting", "low": math.nan, "high": math.nan})
+    card = weight_card(
+        make_weight_set(("login",)).model_copy(update={"verdict": verdict, "bands": bands}),
+        differences=[{**g, "level": 0.9} for g in gains],
+        bar="the first band has *30* times",
+        data=[{"what": "outcome", "words": "enough? no"}, {"what": "a|b", "words": "few"}],
+    )
+    assert "**beats counting by &lt;0.06&gt;** (best way of counting: total count)." in card
+    table = card.split("| the weights minus |")[1].split("\n\n")[0]
+    assert "| total count | +0.0600 (+0.0500 … +0.0700) | -0.0200 (-0.0300 … -0.0100) |" in table
+    assert "| ceiling: boosting | +0.0600 | – |" in table
+    assert "with 90 % intervals over resampled customers" in card
+    assert rows(card, "Bands")[1] == ["high", "50 to 100", "50.0%", "42.0% … 58.0%", "2.50", "100"]
+    assert "On held-out rows the first band has \\*30\\* times." in card
+    assert rows(card, "Enough data?") == [["outcome", "enough? no"], ["a\\|b", "few"]]
+
+
+def test_a_verdict_against_a_count_that_is_read_in_reverse_says_so(make_weight_set) -> None:
+    verdict = Verdict(kind="worse", words="w", against="equal_weights", reversed=True, rarer=40)
+    card = weight_card(make_weight_set().model_copy(update={"verdict": verdict}))
+    assert "**w** (best way of counting: equal weights, fewer is better)." in card

@@ -23,6 +23,7 @@ model:
     - support_ticket <= 0
     - error_seen <= 0
   hand_set: {login: 1, demo_booked: 5, support_ticket: -2}
+evaluation: {ceiling: false}
 """
 
 

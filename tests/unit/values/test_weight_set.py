@@ -18,6 +18,7 @@ from ces_ml.weights import (
     Interval,
     Provenance,
     Scale,
+    Verdict,
     WeightedTerm,
     WeightSet,
 )
@@ -39,6 +40,7 @@ OTHER = {
         log_loss_given_up=0.001,
         metrics={"roc_auc": 0.7},
     ),
+    "verdict": Verdict(kind="too_few", words="too few positives to tell (17)", rarer=17),
     "golden_rows": (),
     "terms": (WeightedTerm(name="x", event="x", window="1d", weight=1.0),),
 }
