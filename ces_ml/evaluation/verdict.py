@@ -16,8 +16,8 @@ from ces_ml.weights import Verdict
 __all__ = ["LEAST_CUSTOMERS", "reach_verdict"]
 
 #: With fewer held-out customers of the rarer outcome no verdict is given: the standard error of an
-#: AUC of 0.75 is then above 0.05 (Hanley, McNeil 1982, DOI 10.1148/radiology.143.1.7063747), and
-#: resamples repeat so few people that an interval says little about others.
+#: AUC of 0.75 is then above 0.05 (Hanley, McNeil 1982, DOI 10.1148/radiology.143.1.7063747), and a
+#: verdict would rest on a handful of people. Intervals themselves hold up; see experiments/verdicts.
 LEAST_CUSTOMERS = 30
 
 
