@@ -62,9 +62,9 @@ def honest_bands(
     >>> y = rows % 10 < np.repeat([1, 4, 8], [550, 900, 550])
     >>> for band in honest_bands(rows / 20, y, rows):
     ...     print(band.name, round(band.rate, 2), band.low < band.rate < band.high)
-    at_risk 0.11 True
-    potential 0.41 True
-    advocate 0.8 True
+    at_risk 0.1 True
+    potential 0.4 True
+    advocate 0.78 True
     """
     score, y = np.asarray(score, np.float64), np.asarray(y)
     weight = np.ones(score.size) if sample_weight is None else np.asarray(sample_weight, float)
@@ -121,9 +121,9 @@ def rate_interval(
 
     >>> y = np.array([1, 1, 0, 0, 0, 0, 0, 0])
     >>> [round(v, 3) for v in rate_interval(y, np.arange(8))]
-    [0.25, 0.085, 0.544]
+    [0.25, 0.081, 0.559]
     >>> [round(v, 3) for v in rate_interval(y, np.arange(8) // 2)]
-    [0.25, 0.06, 0.635]
+    [0.25, 0.048, 0.689]
     """
     if y.size == 0:
         return None, None, None

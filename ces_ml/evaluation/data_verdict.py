@@ -130,7 +130,7 @@ def data_verdict(rows: CountTable) -> DataVerdict:
     >>> table = CountTable(keys, X, CountSpec.of(["login", "demo"], window="30d"), y=y)
     >>> found = data_verdict(table)
     >>> found.outcome.words
-    'enough? no: 10.0 customers with the rarer outcome a term (asked: 10), 40 rows (asked: 66)'
+    'enough? no: 10.0 customers with the rarer outcome a term (asked: 10), 40 rows (asked: 150)'
     >>> [(t.name, t.words) for t in found.terms]
     [('login', 'enough'), ('demo', 'one-sided: all 4 who did it have y = 1')]
     """
@@ -158,10 +158,10 @@ def rows_for_shrinkage(terms: int, rate: float) -> int:
 
     Examples
     --------
-    Their example: 30 parameters, an outcome rate of 5 %, 5,249 people with R² rounded to 0.05.
+    Their example has 30 parameters and a rate of 5 %: 5,249 people, with R² rounded to 0.05.
 
     >>> rows_for_shrinkage(30, 0.05)
-    5403
+    5342
     """
     if not 0 < rate < 1 or terms < 1:
         return 0

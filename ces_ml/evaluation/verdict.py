@@ -17,7 +17,7 @@ __all__ = ["LEAST_CUSTOMERS", "reach_verdict"]
 
 #: With fewer held-out customers of the rarer outcome no verdict is given: the standard error of an
 #: AUC of 0.75 is then above 0.05 (Hanley, McNeil 1982, DOI 10.1148/radiology.143.1.7063747), and a
-#: verdict would rest on a handful of people. Intervals themselves hold up; see experiments/verdicts.
+#: verdict would rest on a handful of people. Intervals hold up below it: see experiments/verdicts.
 LEAST_CUSTOMERS = 30
 
 
