@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ces_ml._version import __version__
 
 if TYPE_CHECKING:
+    from ces_ml.evaluation import PurgedGroupTimeSeriesSplit as PurgedGroupTimeSeriesSplit
     from ces_ml.events import EventSchema as EventSchema
     from ces_ml.exporters import export as export
     from ces_ml.features import AccountMapping as AccountMapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ces_ml.tracking import Tracker as Tracker
     from ces_ml.tracking import load_weight_set as load_weight_set
     from ces_ml.training import TrainingConfig as TrainingConfig
+    from ces_ml.training import backtest as backtest
     from ces_ml.training import record as record
     from ces_ml.training import score_events as score_events
     from ces_ml.training import train as train
@@ -38,10 +40,12 @@ _HOMES = {
     "CountSpec": "ces_ml.spec",
     "EventSchema": "ces_ml.events",
     "OutcomeSpec": "ces_ml.spec",
+    "PurgedGroupTimeSeriesSplit": "ces_ml.evaluation",
     "Scorer": "ces_ml.scoring",
     "Tracker": "ces_ml.tracking",
     "TrainingConfig": "ces_ml.training",
     "WeightSet": "ces_ml.weights",
+    "backtest": "ces_ml.training",
     "build_counts": "ces_ml.features",
     "export": "ces_ml.exporters",
     "inspect_events": "ces_ml.features",

@@ -59,6 +59,7 @@ def test_the_reference_of_configurations_names_every_key() -> None:
         "audit",
         "points",
         "evaluation",
+        "backtest",
         "tracking",
     ):
         assert set(reference[section]) == set(type(getattr(config, section)).model_fields)

@@ -59,6 +59,7 @@ def print_result(console: Console, result: TrainingResult) -> None:
     if result.bar is not None:
         console.print(Text(result.bar.words, style="dim"), soft_wrap=True)
     _print_data(console, result)
+    _print_calibration(console, result)
     sample = result.sample
     console.print(f"[dim]sample: {sample['rows']:,} rows; {result.split.description}[/dim]")
     print_report(console, sample)
@@ -143,6 +144,18 @@ def _print_points(console: Console, weight_set: WeightSet) -> None:
         console.print(
             f"[dim]a point is worth {card.scale:.3g} of weight; log loss given up on training "
             f"rows: {card.log_loss_given_up:+.4f}[/dim]"
+        )
+
+
+def _print_calibration(console: Console, result: TrainingResult) -> None:
+    """Say in one line how true the probabilities are on held-out rows."""
+    found, mapped = result.calibration, result.weight_set.calibration
+    if found is not None:
+        line = f"slope {found.slope:.2f} (true: 1), intercept {found.intercept:+.2f} (true: 0), "
+        line = line if "slope" in found.metrics else ""
+        console.print(
+            f"[dim]calibration: {line}expected error {found.ece:.4f}, by chance alone "
+            f"{found.ece_by_chance:.4f}{f'; after {mapped.method}' if mapped else ''}[/dim]"
         )
 
 

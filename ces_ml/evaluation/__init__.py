@@ -11,11 +11,22 @@ from ces_ml.evaluation.baselines import (
 )
 from ces_ml.evaluation.ceiling import CEILINGS, Columns, ceiling_probability
 from ces_ml.evaluation.comparison import comparison
+from ces_ml.evaluation.cross_validation import PurgedGroupTimeSeriesSplit
 from ces_ml.evaluation.data_verdict import DataVerdict, OutcomeData, TermData, data_verdict
 from ces_ml.evaluation.findings import FINDINGS, Finding, sorted_findings
 from ces_ml.evaluation.metrics import METRICS, Metric, evaluate_scores
+from ces_ml.evaluation.noise import LossDifference, loss_difference
 from ces_ml.evaluation.paired import Difference, paired_differences
+from ces_ml.evaluation.recalibration import RECALIBRATIONS, recalibrate
+from ces_ml.evaluation.reliability import (
+    Calibration,
+    CoxLine,
+    ReliabilityBin,
+    calibration,
+    cox_line,
+)
 from ces_ml.evaluation.splits import TimeSplit, split_by_time
+from ces_ml.evaluation.stability import weight_stability
 from ces_ml.evaluation.univariate import univariate_weights
 from ces_ml.evaluation.vendor_bar import VendorBar, vendor_bar
 from ces_ml.evaluation.verdict import LEAST_CUSTOMERS, reach_verdict
@@ -27,29 +38,40 @@ __all__ = [
     "FINDINGS",
     "LEAST_CUSTOMERS",
     "METRICS",
+    "RECALIBRATIONS",
+    "Calibration",
     "Columns",
+    "CoxLine",
     "DataVerdict",
     "Difference",
     "Finding",
+    "LossDifference",
     "Metric",
     "OutcomeData",
+    "PurgedGroupTimeSeriesSplit",
+    "ReliabilityBin",
     "TermData",
     "TimeSplit",
     "VendorBar",
     "baseline_scores",
     "calibrated",
+    "calibration",
     "ceiling_probability",
     "choose_bands",
     "comparison",
+    "cox_line",
     "data_verdict",
     "evaluate_scores",
     "halfway",
     "honest_bands",
+    "loss_difference",
     "paired_differences",
     "rate_interval",
     "reach_verdict",
+    "recalibrate",
     "sorted_findings",
     "split_by_time",
     "univariate_weights",
     "vendor_bar",
+    "weight_stability",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.spec import CountTable, OutcomeSpec, parse_moment
+from ces_ml.spec.purging import known_by, places
 
 __all__ = ["CUSTOMERS", "TimeSplit", "split_by_time"]
 
@@ -129,7 +129,7 @@ def split_by_time(
     if not test.any():
         raise _empty("test", start, moments, outcome)
     first = int(moments[test].min())
-    ended = moments + outcome.reach <= first
+    ended = known_by(moments, outcome.reach, first)
     train = ended & train_pool
     if not train.any():
         raise _empty("training", start, moments, outcome)
@@ -220,17 +220,9 @@ def _by_customer(
 def _test_customers(customer: pd.Series, share: float, seed: int) -> NDArray[np.bool_]:
     """Return which rows belong to customers of the test side: a stable hash of their text."""
     codes, distinct = pd.factorize(customer)
-    key = str(seed).encode()
-    place = [
-        int.from_bytes(
-            hashlib.blake2b(
-                str(c).encode("utf-8", "surrogatepass"), key=key, digest_size=8
-            ).digest(),
-            "big",
-        )
-        for c in distinct
-    ]
-    chosen = np.array([p < share * 2.0**64 for p in place], dtype=bool)
+    chosen = np.array(
+        [p < share * 2.0**64 for p in places(distinct, str(seed).encode())], dtype=bool
+    )
     return np.asarray(chosen[codes], dtype=np.bool_)
 
 

@@ -20,12 +20,12 @@ from ces_ml.linear.constraints import (
     parse_constraint,
 )
 from ces_ml.linear.estimator import ConstrainedLogisticRegression
-from ces_ml.linear.folds import purged_folds
 from ces_ml.linear.out_of_core import fit_parquet
 from ces_ml.linear.path import AlphaChoice, Path, choose_alpha, regularization_path
 from ces_ml.linear.points import Points, to_points
 from ces_ml.linear.prices import RulePrice, price_of_rules, prices_table
 from ces_ml.linear.solver import SolverResult
+from ces_ml.spec.purging import purged_folds
 
 __all__ = [
     "AlphaChoice",

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ces_ml.errors import SpecError, did_you_mean, show
 from ces_ml.linear.alphas import default_alphas, read_alphas
-from ces_ml.linear.folds import Fold, purged_folds
 from ces_ml.linear.refits import Refits
 from ces_ml.linear.rows import LabelledRows, take_rows
+from ces_ml.spec.purging import Fold, purged_folds
 
 __all__ = [
     "RULES",

@@ -1,6 +1,8 @@
 """Weight sets and logs for people: figures, cards and pages."""
 
 from ces_ml.report.alpha_figure import alpha_figure
+from ces_ml.report.backtest_figure import backtest_figure
+from ces_ml.report.calibration_figure import calibration_figure
 from ces_ml.report.card import weight_card
 from ces_ml.report.figures import weights_figure
 from ces_ml.report.inspection_page import inspection_page
@@ -10,6 +12,8 @@ from ces_ml.report.sample import sample_in_words
 
 __all__ = [
     "alpha_figure",
+    "backtest_figure",
+    "calibration_figure",
     "inspection_page",
     "sample_in_words",
     "score_in_words",

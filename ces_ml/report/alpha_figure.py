@@ -12,10 +12,10 @@ from ces_ml.report.plain_text import visible
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["alpha_figure"]
+__all__ = ["COLOURS", "alpha_figure"]
 
 #: Okabe and Ito (2008), without yellow, which is faint on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _LONGEST_NAME = 30
 
 
@@ -89,10 +89,10 @@ def _draw_weights(
     axes: Axes, alphas: Sequence[float], weights: Mapping[str, Sequence[float]], at: int
 ) -> None:
     order = sorted(weights, key=lambda name: (-abs(weights[name][at]), name))
-    named, others = order[: len(_COLOURS)], order[len(_COLOURS) :]
+    named, others = order[: len(COLOURS)], order[len(COLOURS) :]
     for name in others:
         axes.plot(alphas, weights[name], color="#BBBBBB", linewidth=0.8)
-    for name, colour in zip(named, _COLOURS, strict=False):
+    for name, colour in zip(named, COLOURS, strict=False):
         shown = drawable(visible(name, _LONGEST_NAME), _LONGEST_NAME)
         # Matplotlib leaves labels out that begin with an underscore.
         label = f"\u200a{shown}" if shown.startswith("_") else shown

@@ -1,16 +1,32 @@
 """The jobs that join the workers: train, record, score."""
 
+from ces_ml.training.alternatives import (
+    Alternative,
+    Alternatives,
+    alternative_stages,
+    alternatives,
+)
 from ces_ml.training.auditing import Audit
+from ces_ml.training.backtest_job import backtest, backtest_stages
+from ces_ml.training.backtesting import BacktestFold, BacktestResult
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.job import TrainingResult, stages, train, train_many
 from ces_ml.training.recording import penalty_in_words, record
 from ces_ml.training.scoring_job import ScoringResult, score_events, write_scores
 
 __all__ = [
+    "Alternative",
+    "Alternatives",
     "Audit",
+    "BacktestFold",
+    "BacktestResult",
     "ScoringResult",
     "TrainingConfig",
     "TrainingResult",
+    "alternative_stages",
+    "alternatives",
+    "backtest",
+    "backtest_stages",
     "penalty_in_words",
     "record",
     "score_events",

@@ -19,12 +19,15 @@ from ces_ml.spec.counts import CountRule
 from ces_ml.spec.model import SpecModel
 from ces_ml.spec.outcome import OutcomeSpec
 from ces_ml.training.audit_config import AuditConfig
+from ces_ml.training.backtest_config import BacktestConfig
 from ces_ml.training.evaluation_config import EvaluationConfig
 from ces_ml.training.events_config import EventsConfig
+from ces_ml.training.score_config import ScoreConfig
 from ces_ml.training.yaml_files import mapping_of, text_of
 
 __all__ = [
     "AlphaByFolds",
+    "BacktestConfig",
     "EventsConfig",
     "ModelConfig",
     "PointsConfig",
@@ -175,19 +178,6 @@ class PointsConfig(SpecModel):
         return ends
 
 
-class ScoreConfig(SpecModel):
-    """How the raw score becomes a score from 0 to 100.
-
-    Parameters
-    ----------
-    scale : {"quantiles", "min_max", "probability"}, default="quantiles"
-        See `Scale`.
-    """
-
-    error_class = ConfigError
-    scale: Literal["quantiles", "min_max", "probability"] = "quantiles"
-
-
 class TrackingConfig(SpecModel):
     """Where the run is tracked.
 
@@ -224,6 +214,8 @@ class TrainingConfig(SpecModel):
     audit : AuditConfig, optional
         What the leak audit may find without stopping the job.
     evaluation : EvaluationConfig, optional
+    backtest : BacktestConfig, optional
+        None with training when not given.
     tracking : TrackingConfig, optional
     seed : int, default=0
         The one seed of everything random in the job.
@@ -253,6 +245,7 @@ class TrainingConfig(SpecModel):
     points: PointsConfig | None = None
     audit: AuditConfig = AuditConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    backtest: BacktestConfig | None = None
     tracking: TrackingConfig = TrackingConfig()
     seed: int = Field(default=0, ge=0)
 
@@ -317,17 +310,18 @@ class TrainingConfig(SpecModel):
     def digest(self) -> str:
         """sha256 of what decides the weight set.
 
-        Where files and the store are does not, nor whether rules are priced, nor what the leak
-        audit may find, nor the ceiling.
+        Where files and the store are does not, nor what is only reported beside it, nor what the
+        leak audit may find, nor the ceiling.
         """
         places: Any = {"path": True, "table": True, "accounts": {"path": True}}
         places |= {"adbc": {"uri", "uri_env", "options", "options_env"}}
-        beside: Any = {"tracking": True, "audit": True, "events": places}
+        beside: Any = {"tracking": True, "audit": True, "backtest": True, "events": places}
         beside["model"] = {"price_of_rules"}
         if self.evaluation.verdict_is_default:  # as it was before there was a choice
             beside["evaluation"] = True
         else:
             beside["evaluation"] = {"ceiling", "ceiling_rows"}
+        beside["score"] = {"calibrate"} if self.score.as_fitted else set()
         beside["outcome"] = {"labels": {"path"}, "treated": {"path"}}
         body = self.model_dump(mode="json", exclude=beside)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -23,6 +23,7 @@ from ces_ml.evaluation import (
 from ces_ml.evaluation.metrics import log_loss
 from ces_ml.linear import ConstrainedLogisticRegression, Points
 from ces_ml.spec.count_table import CountTable
+from ces_ml.training.calibrating import recalibration
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.fitting import Fitted
 from ces_ml.training.rivals import Rival, rivals
@@ -85,13 +86,18 @@ def evaluated(
     train_rows, test_rows = table.take(split.train), table.take(split.test)
     bare = _bare(config, table, fitted.model)
     raw_train, raw = raw_scores(bare, train_rows.X), raw_scores(bare, test_rows.X)
-    scaled = bare.model_copy(update={"scale": Scale.fit(raw_train, config.score.scale)})
+    scaled = bare.model_copy(
+        update={
+            "scale": Scale.fit(raw_train, config.score.scale),
+            "calibration": recalibration(config, table, split, fitted.model),
+        }
+    )
     y, weight = test_rows.outcomes, test_rows.sample_weight
     score, who = scores(scaled, raw), test_rows.customer.to_numpy()
     bands = honest_bands(score, y, who, sample_weight=weight, seed=config.seed)
     banded = scaled.model_copy(update={"bands": bands})
     # Compared in two steps, so that a weight set that is called like a baseline stays the first.
-    ours = (raw, probabilities(bare, raw))
+    ours = (raw, probabilities(scaled, raw))
     rows = comparison(y, {config.name: ours}, weight)
     others: dict[str, Rival] = {}
     if fitted.points is not None:

@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 from ces_ml.errors import CesWarning, ConfigError, EventLogError
 from ces_ml.evaluation import (
     LEAST_CUSTOMERS,
+    Calibration,
     DataVerdict,
     Difference,
     TimeSplit,
@@ -25,6 +26,8 @@ from ces_ml.spec.as_of import AsOf, parse_as_of
 from ces_ml.spec.count_table import CountTable
 from ces_ml.training import fitting
 from ces_ml.training.auditing import Audit, LeakAudit
+from ces_ml.training.backtesting import BacktestResult, backtest_of, fold_stages
+from ces_ml.training.calibrating import calibration_of
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.evaluating import evaluated
 from ces_ml.training.rivals import history_asked
@@ -75,6 +78,10 @@ class TrainingResult:
         How the score concentrates outcomes, against the bar that a good vendor sets.
     data : DataVerdict or None
         Whether the training rows were enough to learn from, for the outcome and every term.
+    calibration : Calibration or None
+        How true the probabilities are on the held-out rows.
+    backtest : BacktestResult or None
+        How the score held up over time, if the configuration asks.
     """
 
     config: TrainingConfig
@@ -93,6 +100,8 @@ class TrainingResult:
     differences: tuple[Difference, ...] = ()
     bar: VendorBar | None = None
     data: DataVerdict | None = None
+    calibration: Calibration | None = None
+    backtest: BacktestResult | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -181,6 +190,7 @@ def train(
     progress(_EVALUATING)
     found = evaluated(config, table, split, fitted)
     audit = leaks.finish(table, found.weight_set)
+    past = None if config.backtest is None else backtest_of(config, table, progress=progress)
     return TrainingResult(
         config=config,
         weight_set=found.weight_set,
@@ -198,6 +208,8 @@ def train(
         differences=found.differences,
         bar=found.bar,
         data=data,
+        calibration=calibration_of(found.weight_set, table, split),
+        backtest=past,
     )
 
 
@@ -231,7 +243,8 @@ def _rows(config: TrainingConfig, labels: Any) -> AsOf | None:
 
 def stages(config: TrainingConfig) -> tuple[str, ...]:
     """Return the stages that `train` reports under a configuration, in order."""
-    return (_COUNTING, _SPLITTING, *fitting.stages(config), _EVALUATING)
+    past = () if config.backtest is None else fold_stages(config)
+    return (_COUNTING, _SPLITTING, *fitting.stages(config), _EVALUATING, *past)
 
 
 def train_many(configs: Sequence[TrainingConfig], *, n_jobs: int = 1) -> list[TrainingResult]:

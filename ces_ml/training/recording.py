@@ -10,7 +10,13 @@ import yaml
 
 from ces_ml.errors import show
 from ces_ml.linear import AlphaChoice, prices_table
-from ces_ml.report import alpha_figure, weight_card, weights_figure
+from ces_ml.report import (
+    alpha_figure,
+    backtest_figure,
+    calibration_figure,
+    weight_card,
+    weights_figure,
+)
 from ces_ml.tracking import RunInfo, Tracker
 from ces_ml.training.auditing import Audit
 from ces_ml.training.config import AlphaByFolds, TrainingConfig
@@ -67,7 +73,12 @@ def record(
             ),
             "config.yaml": _as_yaml(config),
         },
-        figures={"weights.png": weights_figure(weight_set), **_alpha_figure(result)},
+        figures={
+            "weights.png": weights_figure(weight_set),
+            **_alpha_figure(result),
+            **_calibration_figure(result),
+            **_backtest_figure(result),
+        },
         tables={
             "comparison.json": result.comparison,
             "audit.json": [f.as_row() for f in result.audit.findings],
@@ -77,6 +88,8 @@ def record(
             **_alpha_tables(result),
             **({"price_of_rules.json": prices} if prices else {}),
             **_points_table(result),
+            **_backtest_tables(result),
+            **({"calibration.json": result.calibration.table} if result.calibration else {}),
         },
         register_as=register_as,
     )
@@ -89,6 +102,8 @@ def _as_yaml(config: TrainingConfig) -> str:
         body["model"]["alpha"] = config.model.alpha.model_dump(mode="json")
     if config.points is not None:
         body["points"] = config.points.model_dump(mode="json")
+    if config.backtest is not None:
+        body["backtest"] = config.backtest.model_dump(mode="json")
     return yaml.safe_dump(body, sort_keys=False, allow_unicode=True)
 
 
@@ -138,6 +153,33 @@ def _alpha_figure(result: TrainingResult) -> dict[str, bytes]:
         return {}
     weights = {name: path.coefs[:, j].tolist() for j, name in enumerate(path.feature_names)}
     return {"alpha.png": alpha_figure(_alpha_rows(choice), weights, choice.alpha)}
+
+
+def _calibration_figure(result: TrainingResult) -> dict[str, bytes]:
+    found = result.calibration
+    return {"calibration.png": calibration_figure(found.table, found.metrics)} if found else {}
+
+
+def _backtest_figure(result: TrainingResult) -> dict[str, bytes]:
+    past = result.backtest
+    return {} if past is None else {"backtest.png": backtest_figure(past.table, past.weights)}
+
+
+def _backtest_tables(result: TrainingResult) -> dict[str, list[dict[str, Any]]]:
+    """Return metrics of every fold, its weights, and how much each weight moves."""
+    past = result.backtest
+    if past is None:
+        return {}
+    weights = [
+        {"test_from": fold.test_from.isoformat(), "term": name, "weight": w}
+        for fold in past.folds
+        for name, w in fold.weights.items()
+    ]
+    return {
+        "backtest.json": past.table,
+        "backtest_weights.json": weights,
+        "backtest_stability.json": past.stability,
+    }
 
 
 def _points_table(result: TrainingResult) -> dict[str, list[dict[str, Any]]]:
@@ -192,6 +234,7 @@ def _params(result: TrainingResult) -> dict[str, str]:
         "l1_ratio": repr(config.model.l1_ratio),
         "prior_strength": repr(config.model.prior_strength),
         "scale": config.score.scale,
+        "calibrate": config.score.calibrate,
         "seed": str(config.seed),
         "events": config.events.described or "passed from Python",
     }
@@ -210,6 +253,10 @@ def _metrics(result: TrainingResult) -> dict[str, float]:
         }
     found["test_rows"] = int(result.split.test.sum())
     found["kkt_residual"] = result.solver.kkt_residual
+    if result.calibration is not None:
+        found |= {f"calibration/{k}": v for k, v in result.calibration.metrics.items()}
+    if result.backtest is not None:
+        found |= result.backtest.summary
     choice, card = result.alpha_choice, result.weight_set.points
     if choice is not None:
         at = int(np.flatnonzero(choice.alphas == choice.alpha)[0])

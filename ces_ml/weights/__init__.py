@@ -8,6 +8,7 @@ from ces_ml.weights.apply import (
     scores,
 )
 from ces_ml.weights.points import IntegerPoints
+from ces_ml.weights.recalibration import Recalibration
 from ces_ml.weights.scale import BAND_NAMES, Band, Scale
 from ces_ml.weights.verdict import Verdict
 from ces_ml.weights.weight_set import (
@@ -25,6 +26,7 @@ __all__ = [
     "IntegerPoints",
     "Interval",
     "Provenance",
+    "Recalibration",
     "Scale",
     "Verdict",
     "WeightSet",

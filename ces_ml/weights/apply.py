@@ -81,15 +81,20 @@ def raw_scores(weight_set: WeightSet, counts: Any) -> NDArray[np.float64]:
 
 def scores(weight_set: WeightSet, raw: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the scores from 0 to 100, of shape (n_rows,)."""
+    if weight_set.scale.method == "probability":
+        return 100.0 * probabilities(weight_set, raw)
     return weight_set.scale.apply(raw, weight_set.intercept)
 
 
 def probabilities(weight_set: WeightSet, raw: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the probability of the good outcome, of shape (n_rows,).
 
-    It misleads when customers are scored that the outcome was not asked of.
+    It is that of the fit, ``1/(1 + exp(−(raw + intercept)))``, or what the weight set's
+    calibration makes of it. It misleads when customers are scored that the outcome was not asked
+    of.
     """
-    return sigmoid(raw + weight_set.intercept)
+    z = raw + weight_set.intercept
+    return sigmoid(z) if weight_set.calibration is None else weight_set.calibration.apply(z)
 
 
 def band_names(weight_set: WeightSet, score: NDArray[np.float64]) -> NDArray[np.object_]:

@@ -19,6 +19,7 @@ from ces_ml.spec.model import SpecModel
 from ces_ml.spec.outcome import OutcomeSpec
 from ces_ml.spec.terms import Term
 from ces_ml.weights.points import IntegerPoints
+from ces_ml.weights.recalibration import Recalibration
 from ces_ml.weights.scale import Band, Scale, tidy
 from ces_ml.weights.verdict import Verdict
 
@@ -156,6 +157,8 @@ class WeightSet(SpecModel):
         Whole numbers in place of the weights, for display.
     verdict : Verdict, optional
         Whether the weights beat counting, where that was judged.
+    calibration : Recalibration, optional
+        Map from log-odds to probability; without it the probability is that of the fit.
     golden_rows : tuple of GoldenRow
         Rows that every consumer must reproduce.
 
@@ -179,6 +182,7 @@ class WeightSet(SpecModel):
     provenance: Provenance | None = None
     points: IntegerPoints | None = None
     verdict: Verdict | None = None
+    calibration: Recalibration | None = None
     golden_rows: tuple[GoldenRow, ...] = ()
 
     @field_validator("intercept")

@@ -27,7 +27,19 @@ counts:
 model: {rules: [login >= 0, demo_booked >= 0, support_ticket <= 0]}
 evaluation: {ceiling: false}
 """
-COMMANDS = ["inspect", "prepare", "train", "promote", "score", "show", "export", "ui", "demo"]
+COMMANDS = [
+    "inspect",
+    "prepare",
+    "train",
+    "backtest",
+    "alternatives",
+    "promote",
+    "score",
+    "show",
+    "export",
+    "ui",
+    "demo",
+]
 
 
 def call(*words: object) -> Result:

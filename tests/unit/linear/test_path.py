@@ -14,8 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
 from ces_ml.errors import SpecError
-from ces_ml.linear import ConstrainedLogisticRegression
-from ces_ml.linear.folds import purged_folds
+from ces_ml.linear import ConstrainedLogisticRegression, purged_folds
 from ces_ml.linear.path import choose_alpha, default_alphas, regularization_path
 
 MONTHS = pd.to_datetime([f"2024-{m:02d}-01" for m in range(1, 9)])

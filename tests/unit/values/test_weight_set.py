@@ -17,6 +17,7 @@ from ces_ml.weights import (
     IntegerPoints,
     Interval,
     Provenance,
+    Recalibration,
     Scale,
     Verdict,
     WeightedTerm,
@@ -41,6 +42,7 @@ OTHER = {
         metrics={"roc_auc": 0.7},
     ),
     "verdict": Verdict(kind="too_few", words="too few positives to tell (17)", rarer=17),
+    "calibration": Recalibration(method="platt", slope=0.5),
     "golden_rows": (),
     "terms": (WeightedTerm(name="x", event="x", window="1d", weight=1.0),),
 }

@@ -1,4 +1,9 @@
-"""Folds between which no information crosses: by time, by customer, or by both."""
+"""Training rows and test rows between which no information crosses: the one definition.
+
+A row's outcome is known ``reach`` (gap plus horizon) after its moment. A row may be learned from
+only if its outcome was known when the first test row was counted; `known_by` says so, and every
+split, fold and backtest asks it.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +17,80 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ces_ml.errors import SpecError, show
-from ces_ml.linear.parameters import check_whole
-from ces_ml.spec import Duration
+from ces_ml.spec.duration import Duration
 
-__all__ = ["Fold", "purged_folds"]
+__all__ = ["Fold", "known_by", "length_of", "places", "purged_folds"]
 
 Rows = NDArray[np.intp]
 Fold = tuple[Rows, Rows]
 """Indices of the rows to train on and of the rows to test on."""
 
+#: What a length of time means here.
+_LENGTHS = {
+    "reach": "how long after its moment an outcome is known",
+    "gap": "the time between a row's moment and its outcome window",
+    "horizon": "the length of an outcome window",
+    "window": "how long before its first test row a fold trains on",
+}
+
+
+def known_by(moments: NDArray[Any], reach: Any, start: Any) -> NDArray[np.bool_]:
+    """Return the rows before `start` whose outcome was known by then: ``moment + reach ≤ start``.
+
+    Parameters
+    ----------
+    moments : ndarray of shape (n_rows,)
+        Moment of each row, in any unit.
+    reach : number
+        Gap plus horizon, in the same unit.
+    start : number
+        Moment of the first test row.
+
+    Returns
+    -------
+    ndarray of bool, of shape (n_rows,)
+
+    Examples
+    --------
+    >>> known_by(np.array([0, 1, 2, 3]), 2, 3).tolist()
+    [True, True, False, False]
+    """
+    return np.asarray((moments + reach <= start) & (moments < start), dtype=np.bool_)
+
+
+def places(distinct: Any, key: bytes = b"") -> list[int]:
+    """Return a number from 0 to 2⁶⁴ − 1 for each customer: a stable hash of its text.
+
+    Parameters
+    ----------
+    distinct : iterable
+        Customers; each number depends on that customer's text and the key only.
+    key : bytes, default=b""
+        Another key gives other numbers.
+
+    Examples
+    --------
+    >>> places(["a", "b"]) == places(["b", "a"])[::-1]
+    True
+    """
+    return [
+        int.from_bytes(
+            hashlib.blake2b(
+                str(c).encode("utf-8", "surrogatepass"), key=key, digest_size=8
+            ).digest(),
+            "big",
+        )
+        for c in distinct
+    ]
+
 
 def purged_folds(
-    groups: ArrayLike,
+    groups: ArrayLike | None,
     times: Any,
     reach: Any,
     n_splits: int = 5,
     disjoint: bool = False,
+    window: Any = None,
 ) -> list[Fold]:
     """Divide rows into folds that test on later rows than they train on.
 
@@ -44,8 +107,8 @@ def purged_folds(
 
     Parameters
     ----------
-    groups : array-like of shape (n_rows,)
-        The customer of each row.
+    groups : array-like of shape (n_rows,) or None
+        The customer of each row. None is enough where folds by time share the customers.
     times : array-like of shape (n_rows,) or None
         The moment of each row: dates (a naive one is UTC), or numbers. With None folds are by
         customer alone, which does not show how a score holds up over time.
@@ -57,6 +120,9 @@ def purged_folds(
         Number of folds, at least 2.
     disjoint : bool, default=False
         Whether no customer may be in both parts of a fold.
+    window : str, datetime.timedelta or number, optional
+        How long before its first test row a fold trains on, in the unit of `reach`: rows with
+        ``time ≥ first test row − window``. All that is known by then when not given.
 
     Returns
     -------
@@ -79,8 +145,8 @@ def purged_folds(
     [0 1] [2 3]
     [0 1 2 3] [4 5 6 7]
     """
-    check_whole("the number of folds", n_splits, least=2, example="5")
-    customers = np.asarray(groups)
+    _check_n_splits(n_splits)
+    customers = np.asarray(np.arange(len(times)) if groups is None else groups)
     if customers.ndim != 1 or len(customers) == 0:
         raise SpecError(
             "groups do not name one customer for each row",
@@ -92,12 +158,15 @@ def purged_folds(
     if times is None:
         tested = [part == k for k in range(n_splits)]
         return [(np.flatnonzero(~test), np.flatnonzero(test)) for test in tested]
-    moments, length = _moments(times, len(customers)), _length(reach, times)
+    moments, length = _moments(times, len(customers)), length_of(reach, times)
+    span = None if window is None else length_of(window, times, "window")
     folds: list[Fold] = []
     starts = _starts(moments, length, n_splits)
     for k, (start, end) in enumerate(zip(starts, [*starts[1:], None], strict=True)):
         test = moments >= start if end is None else (moments >= start) & (moments < end)
-        train = (moments + length <= start) & (moments < start)
+        train = known_by(moments, length, start)
+        if span is not None:
+            train &= moments >= start - span
         if part is not None:
             test, train = test & (part == k), train & (part != k)
         if not test.any() or not train.any():
@@ -105,7 +174,9 @@ def purged_folds(
                 f"fold {k + 1} has no {'training' if test.any() else 'test'} rows",
                 got=f"{int(test.sum())} test rows, {int(train.sum())} training rows",
                 allowed="rows in both parts of every fold",
-                hint="take fewer folds, or disjoint=False",
+                hint="take fewer folds"
+                + (", or disjoint=False" if disjoint else "")
+                + ("" if span is None else ", or a longer window"),
             )
         folds.append((np.flatnonzero(train), np.flatnonzero(test)))
     return folds
@@ -145,10 +216,7 @@ def _dealt(customers: NDArray[Any], n_splits: int) -> NDArray[np.intp]:
             allowed="at least one customer for each fold",
             hint="take fewer folds",
         )
-    keys = [
-        hashlib.blake2b(str(c).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        for c in distinct
-    ]
+    keys = places(distinct)
     part = np.empty(len(distinct), dtype=np.intp)
     part[sorted(range(len(keys)), key=lambda i: (keys[i], str(distinct[i])))] = (
         np.arange(len(keys)) % n_splits
@@ -185,20 +253,48 @@ def _are_numbers(times: Any) -> bool:
     return np.asarray(times).dtype.kind in "iuf"
 
 
-def _length(reach: Any, times: Any) -> Any:
-    """Return the reach in the unit of the moments."""
-    numbers = _are_numbers(times)
-    if isinstance(reach, str | timedelta) and not numbers:
-        return Duration(reach).us
-    kind = Real if numbers else Integral
-    right = isinstance(reach, kind) and not isinstance(reach, bool)
-    if not right or not 0 <= reach < np.inf:
+def _check_n_splits(n_splits: Any) -> None:
+    whole = not isinstance(n_splits, bool) and isinstance(n_splits, Integral)
+    if not whole or n_splits < 2:
         raise SpecError(
-            "reach is not how long after its moment an outcome is known",
-            got=show(reach),
+            "the number of folds is not a whole number of at least 2",
+            got=show(n_splits),
+            allowed="2, 3, 4, …",
+            hint="write for example 5",
+        )
+
+
+def length_of(length: Any, times: Any, what: str = "reach") -> Any:
+    """Return a length of time in the unit of the moments: microseconds beside dates.
+
+    Parameters
+    ----------
+    length : str, datetime.timedelta or number
+        Beside dates a duration or whole microseconds, beside numbers a number.
+    times : array-like
+        The moments.
+    what : {"reach", "gap", "horizon", "window"}
+        What the length is, for the error.
+
+    Raises
+    ------
+    SpecError
+        If it is no such length.
+    """
+    numbers = _are_numbers(times)
+    if isinstance(length, str | timedelta) and not numbers:
+        return Duration(length).us
+    kind = Real if numbers else Integral
+    right = isinstance(length, kind) and not isinstance(length, bool)
+    if not right or not 0 <= length < np.inf:
+        raise SpecError(
+            f"{what} is not {_LENGTHS[what]}",
+            got=show(length),
             allowed="a number in the unit of times, not negative"
             if numbers
             else "a duration such as '28d', a timedelta, or whole microseconds",
-            hint="give gap plus horizon, for example OutcomeSpec.reach",
+            hint="give gap plus horizon, for example OutcomeSpec.reach"
+            if what == "reach"
+            else f"write for example {what}='28d'",
         )
-    return reach
+    return length

@@ -1,0 +1,70 @@
+"""The commands that ask more of a configuration: was it so in the past, is there another way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ces_ml.cli.app import app, out, progress_bar, reported
+
+__all__ = ["alternatives", "backtest"]
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="A configuration.")]
+Json = Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON here.")]
+
+
+@app.command(
+    epilog="Examples:\n\n  ces-ml backtest churn.yaml\n\n  ces-ml backtest churn.yaml -o past.json "
+    "--figure past.png"
+)
+@reported
+def backtest(
+    config: Config,
+    output: Json = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw weights and metrics over time: a PNG file.")
+    ] = None,
+) -> None:
+    """Fit on the past and test on what came next, again and again through the log."""
+    from ces_ml.cli.past_tables import print_backtest
+    from ces_ml.files import replacing, write_text
+    from ces_ml.report import backtest_figure
+    from ces_ml.training import TrainingConfig, backtest_stages
+    from ces_ml.training import backtest as run
+
+    asked = TrainingConfig.from_file(config)
+    with progress_bar(len(backtest_stages(asked))) as progress:
+        result = run(asked, progress=progress)
+    if output:
+        write_text(output, json.dumps(result.as_dict(), indent=2) + "\n")
+    if figure:
+        with replacing(figure) as temporary:
+            temporary.write_bytes(backtest_figure(result.table, result.weights))
+    print_backtest(out, result)
+    for path in (p for p in (output, figure) if p):
+        out.print(f"written to {path}", soft_wrap=True)
+
+
+@app.command(
+    epilog="Examples:\n\n  ces-ml alternatives churn.yaml\n\n  ces-ml alternatives churn.yaml -o "
+    "alternatives.json"
+)
+@reported
+def alternatives(config: Config, output: Json = None) -> None:
+    """List weight sets about as good as the fitted one: fewer terms, steadier, closer to today."""
+    from ces_ml.cli.past_tables import print_alternatives
+    from ces_ml.files import write_text
+    from ces_ml.training import TrainingConfig, alternative_stages
+    from ces_ml.training import alternatives as look
+
+    asked = TrainingConfig.from_file(config)
+    with progress_bar(len(alternative_stages())) as progress:
+        found = look(asked, progress=progress)
+    if output:
+        write_text(output, json.dumps(found.as_dict(), indent=2) + "\n")
+    print_alternatives(out, found)
+    if output:
+        out.print(f"written to {output}", soft_wrap=True)
