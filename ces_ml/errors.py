@@ -77,7 +77,7 @@ class CesError(Exception):
         >>> print(SpecError.unknown("unknown engine", "dukdb", ["duckdb"], hint="correct `engine`"))
         unknown engine
           got:     'dukdb'
-          allowed: did you mean 'duckdb'? (1 names: 'duckdb')
+          allowed: did you mean 'duckdb'?
           next:    correct `engine`
         """
         return cls(problem, got=show(name), allowed=did_you_mean(str(name), options), hint=hint)
@@ -202,5 +202,7 @@ def did_you_mean(name: str, options: Iterable[str], most: int = 12) -> str:
         close = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
         close = [folded[c] for c in close]
     if close:
-        return f"did you mean {show(close[0], 60)}? ({len(names)} names: {listed})"
+        return f"did you mean {show(close[0], 60)}?" + (
+            f" ({len(names)} names: {listed})" if len(names) > 1 else ""
+        )
     return listed

@@ -17,17 +17,24 @@ __all__ = ["inspect", "prepare"]
 
 @app.command(
     epilog="Examples:\n\n  ces-ml inspect events.parquet\n\n  "
-    "ces-ml inspect 'log/*.csv' --customer-col user --html log.html"
+    "ces-ml inspect 'log/*.csv' --customer-col user --html log.html\n\n  "
+    "ces-ml inspect 'export/*.json.gz' --preset amplitude\n\n  ces-ml inspect --config churn.yaml"
 )
 @reported
 def inspect(
-    events: Annotated[
-        str,
-        typer.Argument(metavar="EVENTS", help="Parquet, CSV or TSV file, glob, or folder."),
-    ],
-    customer_col: Annotated[str, typer.Option(help="Column of the customer.")] = "customer_id",
-    event_col: Annotated[str, typer.Option(help="Column of the event type.")] = "event_type",
-    timestamp_col: Annotated[str, typer.Option(help="Column of the time.")] = "timestamp",
+    events: preparing.Options.events = None,
+    config: preparing.Options.config = None,
+    preset: preparing.Options.preset = None,
+    set_: preparing.Options.column = None,
+    customer_col: Annotated[
+        str | None, typer.Option(help="Column of the customer.", show_default="customer_id")
+    ] = None,
+    event_col: Annotated[
+        str | None, typer.Option(help="Column of the event type.", show_default="event_type")
+    ] = None,
+    timestamp_col: Annotated[
+        str | None, typer.Option(help="Column of the time.", show_default="timestamp")
+    ] = None,
     arrival_col: Annotated[
         str | None, typer.Option(help="Column that says when a row became known.")
     ] = None,
@@ -38,21 +45,22 @@ def inspect(
 ) -> None:
     """Look at an event log before counting it: gaps, bursts, duplicates, order, event types."""
     from ces_ml.cli.inspection_tables import print_inspection
-    from ces_ml.events import EventSchema
     from ces_ml.features import inspect_events
     from ces_ml.files import write_text
     from ces_ml.report import inspection_page
 
-    schema = EventSchema(
-        customer_col=customer_col,
-        event_col=event_col,
-        timestamp_col=timestamp_col,
-        arrival_col=arrival_col,
-    )
+    columns = {
+        "customer_col": customer_col,
+        "event_col": event_col,
+        "timestamp_col": timestamp_col,
+        "arrival_col": arrival_col,
+    }
+    keys = [f"{key}={name}" for key, name in columns.items() if name is not None]
+    log = preparing.read_events(events, config, preset, [*(set_ or []), *keys])
     with progress_bar(6) as progress:
-        found = inspect_events(events, schema, progress=progress)
+        found = inspect_events(log.source, log.event_schema, table=log.table, progress=progress)
     if html is not None:
-        write_text(html, inspection_page(found, f"Event log {Path(events).name}"))
+        write_text(html, inspection_page(found, f"Event log {Path(found.source).name}"))
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
         return

@@ -33,6 +33,7 @@ def inspect_events(
     events: Any,
     schema: EventSchema | None = None,
     *,
+    table: str | None = None,
     threads: int | None = None,
     memory_limit: str | None = "2GB",
     progress: Progress = lambda stage: None,
@@ -47,6 +48,8 @@ def inspect_events(
     events : path, glob, pandas.DataFrame, polars.DataFrame, pyarrow.Table or DuckDB relation
     schema : EventSchema, optional
         What its columns are called.
+    table : str, optional
+        Which table of a DuckDB database.
     threads : int, optional
     memory_limit : str or None, default="2GB"
         Of DuckDB; the rest of the process is a few hundred MB.
@@ -73,7 +76,12 @@ def inspect_events(
     """
     schema = schema or EventSchema()
     session = DuckDBSession(
-        events, schema, threads=threads, memory_limit=memory_limit, keep_order=True
+        events,
+        schema,
+        threads=threads,
+        memory_limit=memory_limit,
+        table=table,
+        keep_order=True,
     )
     try:
         progress("reading the log")

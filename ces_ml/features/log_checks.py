@@ -126,9 +126,14 @@ def notes_on(log: LogInspection) -> tuple[str, ...]:
     return (*_of_rows(log), *_of_days(log), *_of_types(log), *_of_arrival(log))
 
 
+def _two_digits(number: float) -> str:
+    """Return a number with two digits, or all before the point: 0.21, 3.5, 150."""
+    return f"{number:,.0f}" if abs(number) >= 9.95 else f"{number:.2g}"
+
+
 def _of_rows(log: LogInspection) -> Iterator[str]:
     def share(n: int) -> str:
-        return f"{n:,} rows ({100 * n / log.rows:.2g} %)"
+        return f"{n:,} rows ({_two_digits(100 * n / log.rows)} %)"
 
     for reason, n in log.dropped.items():
         if n:
@@ -143,7 +148,7 @@ def _of_rows(log: LogInspection) -> Iterator[str]:
     if log.order == "none":
         yield (
             f"{share(log.out_of_order)} are earlier than the row before them; the furthest is "
-            f"{log.furthest_back_days:.2g} days late"
+            f"{_two_digits(log.furthest_back_days)} days late"
         )
 
 
@@ -196,11 +201,12 @@ def _of_arrival(log: LogInspection) -> Iterator[str]:
     if late is None:
         return
     if late["late"]:
+        half, most = (_two_digits(late[f"delay_days_{p}"]) for p in ("p50", "p99"))
         yield (
-            f"{100 * late['late']:.2g} % of the rows arrived late, half of these within "
-            f"{late['delay_days_p50']:.2g} days, 99 % within {late['delay_days_p99']:.2g}"
+            f"{_two_digits(100 * late['late'])} % of the rows arrived late, half of these within "
+            f"{half} days, 99 % within {most}"
         )
     if late["never_arrived"]:
-        yield f"{100 * late['never_arrived']:.2g} % of the rows never arrived"
+        yield f"{_two_digits(100 * late['never_arrived'])} % of the rows never arrived"
     if late["before"]:
-        yield f"{100 * late['before']:.2g} % of the rows arrived before they happened"
+        yield f"{_two_digits(100 * late['before'])} % of the rows arrived before they happened"

@@ -13,6 +13,16 @@ from ces_ml.errors import CesError, SpecError, did_you_mean, show
 
 __all__ = ["SpecModel"]
 
+#: What pydantic calls by the names of Python, in the words of YAML.
+_SHAPES = {
+    "tuple_type": "a list, also of one: - … or [ … ]",
+    "list_type": "a list, also of one: - … or [ … ]",
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+    "string_type": "text",
+    "bool_type": "true or false",
+}
+
 
 class SpecModel(BaseModel):
     """A frozen record whose keys and values are checked when it is made.
@@ -104,11 +114,11 @@ def _in_words(error: ValidationError, model: type[SpecModel]) -> CesError:
             allowed=did_you_mean(str(first["input"]), options),
             hint="correct the value",
         )
-    allowed = first["msg"]
+    allowed = _SHAPES.get(first["type"], first["msg"][0].lower() + first["msg"][1:])
     return model.error_class(
         f"{where or model.__name__} has a value that is not allowed",
         got=show(first["input"]),
-        allowed=allowed[0].lower() + allowed[1:],
+        allowed=allowed,
         hint="correct the value",
     )
 

@@ -44,7 +44,7 @@ def mapping_of(text: str, source: str) -> dict[Any, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(
             f"{source} is not YAML",
-            got=" ".join(str(error).split())[:200],
+            got=" ".join(str(error).replace('in "<unicode string>", ', "at ").split())[:200],
             allowed="a YAML mapping",
             hint="check indentation, quotes and brackets",
         ) from error

@@ -103,9 +103,40 @@ def test_inspect_writes_a_page_and_reads_other_columns(home: Path) -> None:
     assert "page written to out/log.html" in done.output
 
 
+def test_inspect_reads_a_preset_and_the_log_of_a_configuration(home: Path) -> None:
+    log = pd.read_parquet("events.parquet")
+    times = log["timestamp"].astype("datetime64[s]").astype("int64")
+    lines = [
+        json.dumps({"event": e, "properties": {"distinct_id": c, "time": t}})
+        for c, e, t in zip(log["customer_id"], log["event_type"], times, strict=True)
+    ]
+    (home / "mixpanel.jsonl").write_text("\n".join(lines))
+    (home / "log.yaml").write_text(
+        "events: {path: mixpanel.jsonl, preset: mixpanel, arrival_col: null}\n"
+    )
+    words = ["mixpanel.jsonl", "--preset", "mixpanel", "--set", "arrival_col=null"]
+    for done in (
+        call("inspect", *words, "--json"),
+        call("inspect", "--config", "log.yaml", "--json"),
+    ):
+        assert done.exit_code == 0, done.output
+        body = json.loads(done.stdout)
+        assert (body["rows"], body["customers"]) == (len(log), 800)
+
+
+def test_inspect_reads_a_table_of_a_database(home: Path) -> None:
+    import duckdb
+
+    with duckdb.connect("log.duckdb") as con:
+        con.execute("CREATE TABLE a AS FROM 'events.parquet'; CREATE TABLE b AS FROM a LIMIT 7")
+    done = call("inspect", "log.duckdb", "--set", "table=b", "--json")
+    assert json.loads(done.stdout)["rows"] == 7
+
+
 @pytest.mark.parametrize(
     ("words", "match"),
     [
+        ([], "no event log is named"),
         (["none.parquet"], "no file matches the event log's path"),
         (["events.parquet", "--customer-col", "customr_id"], "did you mean 'customer_id'"),
         (["events.parquet", "--event-col", "timestamp"], "one column is given two roles"),

@@ -136,6 +136,14 @@ def test_the_order_of_rows_is_told(log: pd.DataFrame, tmp_path: Path) -> None:
     assert (found.order, found.out_of_order) == ("none", 1)
 
 
+def test_large_numbers_are_written_out(log: pd.DataFrame) -> None:
+    first = log.iloc[[0]].assign(timestamp=log["timestamp"][0] - pd.Timedelta("150D"))
+    found = ces_ml.inspect_events(pd.concat([log, first]))
+    assert found.furthest_back_days > 150
+    (note,) = [n for n in found.notes if "the furthest is" in n]
+    assert note.endswith(f"the furthest is {found.furthest_back_days:.0f} days late")
+
+
 def test_late_rows_are_told(log: pd.DataFrame) -> None:
     delay = np.where(np.arange(len(log)) % 4 == 0, 36.0, 0.0)
     arrival = log["timestamp"] + pd.to_timedelta(delay, unit="h")

@@ -316,3 +316,12 @@ def test_two_stores_are_used_side_by_side(
         )
     for shift, tracker in enumerate(trackers):
         assert tracker.load("models:/churn/1") == make_weight_set(shift=shift)
+
+
+def test_loading_from_a_store_draws_no_progress_bar_of_mlflow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", raising=False)
+    mlflow_part("mlflow")
+    variables = mlflow_part("mlflow.environment_variables")
+    assert not variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.get()

@@ -111,6 +111,7 @@ def test_paths_are_relative_to_the_configuration_file(tmp_path) -> None:
         (yaml_with(split="{test_share: 1.5}"), "test_share has a value that is not allowed"),
         (yaml_with() + "\nname: again", r"written twice(.|\n)*line 5"),
         ("name: [", "is not YAML"),
+        ("name: x\nfoo: [1, 2\n", r"got:     while parsing a flow sequence at line 2, column 6"),
         ("- a list", "is not a mapping"),
         ("", "is not a mapping"),
         ("name: churn", "is missing"),

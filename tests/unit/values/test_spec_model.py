@@ -80,3 +80,10 @@ def test_records_are_frozen() -> None:
     term = Term(event="x", window="3d")
     with pytest.raises(ValueError, match="frozen"):
         term.event = "y"
+
+
+def test_a_wrong_shape_is_answered_in_the_words_of_yaml() -> None:
+    with pytest.raises(SpecError, match=r"members has a value.*\n.*\n.*allowed: a list"):
+        Term.parse({"event": "x", "window": "3d", "members": {"a": 1}})
+    with pytest.raises(SpecError, match=r"property has a value.*\n.*3\n.*allowed: text"):
+        Term.parse({"event": "x", "window": "3d", "measure": "sum", "property": 3})
