@@ -9,7 +9,8 @@ import yaml
 from typer.testing import CliRunner
 
 from ces_ml.cli.main import app
-from ces_ml.spec import CountRule
+from ces_ml.spec import CountRule, OutcomeSpec
+from ces_ml.spec.measures import MEASURES
 from ces_ml.training import TrainingConfig
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -66,6 +67,19 @@ def test_the_reference_of_configurations_names_every_key() -> None:
     keys = {field.alias or name for name, field in CountRule.model_fields.items()}
     assert set(reference["counts"][0]) == keys
     assert set(reference["model"]["alpha"]) == set(type(config.model.alpha).model_fields)
+
+
+def rows_of(heading: str) -> list[str]:
+    """The first cells of the table under a heading, without their code marks."""
+    section = README.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^\| `(\{.*?\})` \|", section, flags=re.MULTILINE)
+
+
+def test_the_lines_of_the_tables_are_valid() -> None:
+    counts = [CountRule.parse(yaml.safe_load(row)) for row in rows_of("What is counted")]
+    assert {rule.measure for rule in counts} == set(MEASURES)
+    outcomes = [OutcomeSpec.parse(yaml.safe_load(row)) for row in rows_of("Outcomes")]
+    assert {o.task for o in outcomes} == {"conversion", "churn", "upsell", "cross_sell"}
 
 
 @pytest.mark.slow
