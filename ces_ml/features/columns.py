@@ -247,11 +247,14 @@ def _time_in_text(ask: Ask, column: str) -> tuple[str, bool]:
 
 def unparseable(column: str, rows: int, example: str) -> EventLogError:
     """Return the error for text that is not a time."""
+    number = example.strip("'\" ").replace(".", "", 1).isdecimal()
     return EventLogError(
         f"column {show(column)} holds text that is not a time",
         got=f"{rows:,} rows, for example {example}",
         allowed="ISO 8601, for example 2017-10-01T12:00:00Z",
-        hint="correct or remove these rows",
+        hint="times that are numbers need their unit: timestamp_unit or arrival_unit"
+        if number
+        else "correct or remove these rows",
     )
 
 

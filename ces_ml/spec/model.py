@@ -39,6 +39,8 @@ class SpecModel(BaseModel):
         serialize_by_alias=True,
     )
     error_class: ClassVar[type[CesError]] = SpecError
+    #: What the record is called in messages, where its class is not what people wrote.
+    called: ClassVar[str] = ""
 
     def __init__(self, /, **data: Any) -> None:
         try:
@@ -94,7 +96,7 @@ def _in_words(error: ValidationError, model: type[SpecModel]) -> CesError:
         fields = _fields_at(model, first["loc"][:-1])
         parent = _path(first["loc"][:-1])
         return model.error_class(
-            f"unknown key in {parent}" if parent else f"unknown key in {model.__name__}",
+            f"unknown key in {parent or model.called or model.__name__}",
             got=show(key),
             allowed=did_you_mean(key, fields),
             hint="correct or remove the key",
@@ -137,7 +139,7 @@ def _check_keys(data: object, model: type[SpecModel], loc: tuple[int | str, ...]
         for key, value in data.items():
             if not isinstance(key, str):
                 raise model.error_class(
-                    f"a key in {_path(loc) or model.__name__} is not text",
+                    f"a key in {_path(loc) or model.called or model.__name__} is not text",
                     got=show(key),
                     allowed="keys that are text",
                     hint="put the key in quotes",

@@ -234,6 +234,7 @@ class TrainingConfig(SpecModel):
     """
 
     error_class = ConfigError
+    called = "the configuration"
     name: str
     events: EventsConfig = EventsConfig()
     outcome: OutcomeSpec

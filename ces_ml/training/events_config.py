@@ -46,6 +46,7 @@ class EventsConfig(EventSchema):
     """
 
     error_class = ConfigError
+    called = "the section `events`"
     path: str | None = None
     table: str | None = None
     adbc: AdbcSource | None = None

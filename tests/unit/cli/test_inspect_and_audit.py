@@ -137,6 +137,8 @@ def test_inspect_reads_a_table_of_a_database(home: Path) -> None:
     ("words", "match"),
     [
         ([], "no event log is named"),
+        (["events.parquet", "--set", "tabel=x"], "unknown key in the section `events`"),
+        (["events.parquet", "--preset", "segmnt"], "did you mean 'segment'"),
         (["none.parquet"], "no file matches the event log's path"),
         (["events.parquet", "--customer-col", "customr_id"], "did you mean 'customer_id'"),
         (["events.parquet", "--event-col", "timestamp"], "one column is given two roles"),

@@ -62,7 +62,10 @@ TIMES: list[tuple[Any, str]] = [
     ([DAY, "infinity", None], NO_TIME + "1 rows, for example 'infinity'"),
     ([DAY, "epoch", None], NO_TIME + "1 rows, for example 'epoch'"),
     ([DAY, "", None], NO_TIME + "1 rows, for example ''"),
-    ([DAY, "1704067200", None], NO_TIME + "1 rows, for example '1704067200'"),
+    (
+        [DAY, "1704067200", None],
+        NO_TIME + "1 rows, for example '1704067200'\n.*\n.*numbers need their unit: timestamp_unit",
+    ),
     ([DAY, "05/01/2024", None], NO_TIME + "1 rows, for example '05/01/2024'"),
     ([DAY + " 10:00", DAY + " 10:00Z", None], MIXED + "1 rows with a zone, 1 without"),
     ([DAY, DAY + " 10:00:00+02:00", None], MIXED + "1 rows with a zone, 1 without"),

@@ -112,6 +112,7 @@ def test_paths_are_relative_to_the_configuration_file(tmp_path) -> None:
         (yaml_with() + "\nname: again", r"written twice(.|\n)*line 5"),
         ("name: [", "is not YAML"),
         ("name: x\nfoo: [1, 2\n", r"got:     while parsing a flow sequence at line 2, column 6"),
+        (yaml_with() + "\nmodle: {}", r"unknown key in the configuration\n(.|\n)*mean 'model'"),
         ("- a list", "is not a mapping"),
         ("", "is not a mapping"),
         ("name: churn", "is missing"),
