@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ces_ml.features import build_counts as build_counts
     from ces_ml.features import inspect_events as inspect_events
     from ces_ml.features import prepare_events as prepare_events
+    from ces_ml.features import read_counts as read_counts
+    from ces_ml.features import write_counts as write_counts
     from ces_ml.linear import ConstrainedLogisticRegression as ConstrainedLogisticRegression
     from ces_ml.scoring import Scorer as Scorer
     from ces_ml.spec import CountRule as CountRule
@@ -51,9 +53,11 @@ _HOMES = {
     "inspect_events": "ces_ml.features",
     "load_weight_set": "ces_ml.tracking",
     "prepare_events": "ces_ml.features",
+    "read_counts": "ces_ml.features",
     "record": "ces_ml.training",
     "score_events": "ces_ml.training",
     "train": "ces_ml.training",
+    "write_counts": "ces_ml.features",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

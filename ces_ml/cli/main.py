@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from ces_ml._version import __version__
-from ces_ml.cli import logs, past
+from ces_ml.cli import count, logs, past
 from ces_ml.cli import prepare as preparing
 from ces_ml.cli.app import AsOf, Store, Weights, app, out, progress_bar, reported
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ces_ml.training import TrainingConfig, TrainingResult
     from ces_ml.weights import Verdict
 
-# The commands of `logs` and `past` stand in the program once these are imported.
-__all__ = ["app", "logs", "main", "past"]
+# The commands of `count`, `logs` and `past` stand in the program once these are imported.
+__all__ = ["app", "count", "logs", "main", "past"]
 
 
 def main() -> None:

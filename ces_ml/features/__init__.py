@@ -3,6 +3,7 @@
 from ces_ml.features.accounts import AccountMapping
 from ces_ml.features.adbc import AdbcSource
 from ces_ml.features.build import build_counts, open_engine, resolve_counts
+from ces_ml.features.counts_file import CountsFile, read_counts, write_counts
 from ces_ml.features.duckdb_engine import DuckDBEngine
 from ces_ml.features.engine import Engine, LogProfile
 from ces_ml.features.evidence import Evidence, gather_evidence, onset_events
@@ -13,6 +14,7 @@ from ces_ml.features.sql_engine import SqlEngine
 __all__ = [
     "AccountMapping",
     "AdbcSource",
+    "CountsFile",
     "DuckDBEngine",
     "Engine",
     "Evidence",
@@ -25,5 +27,7 @@ __all__ = [
     "onset_events",
     "open_engine",
     "prepare_events",
+    "read_counts",
     "resolve_counts",
+    "write_counts",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ces_ml.errors import SpecError
@@ -14,7 +15,7 @@ from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountRule, CountSpec, match_events
 from ces_ml.spec.outcome import OutcomeSpec
 
-__all__ = ["ENGINES", "build_counts", "open_engine", "resolve_counts"]
+__all__ = ["ENGINES", "build_counts", "open_engine", "opened_to_count", "resolve_counts"]
 
 #: Engines by name.
 ENGINES: dict[str, Callable[..., Engine]] = {"duckdb": DuckDBEngine}
@@ -123,6 +124,26 @@ def build_counts(
     >>> table.to_pandas()["login"].tolist()
     [1.0]
     """
+    with opened_to_count(events, counts, as_of, outcome, schema, engine, labels, options) as (
+        opened,
+        spec,
+        rows,
+    ):
+        return opened.table(spec, rows, outcome, treated=treated)
+
+
+@contextmanager
+def opened_to_count(
+    events: Any,
+    counts: CountSpec | Sequence[CountRule],
+    as_of: Any,
+    outcome: OutcomeSpec | None,
+    schema: EventSchema | None,
+    engine: str,
+    labels: Any,
+    options: Mapping[str, Any],
+) -> Iterator[tuple[Engine, CountSpec, AsOf | None]]:
+    """Open a log and yield its engine, the counts resolved, and the moments; see `build_counts`."""
     rows = None if as_of is None else parse_as_of(as_of)
     if labels is not None:
         rows = _labelled(rows, outcome, labels)
@@ -130,7 +151,7 @@ def build_counts(
         spec = counts
         if not isinstance(spec, CountSpec):
             spec = resolve_counts(opened, spec, outcome)
-        return opened.table(spec, rows, outcome, treated=treated)
+        yield opened, spec, rows
 
 
 def _labelled(as_of: AsOf | None, outcome: OutcomeSpec | None, labels: Any) -> AsOf:

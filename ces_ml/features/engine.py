@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -111,6 +111,18 @@ class Engine(Protocol):
         One row of three for each row of the table that was counted last, over its event types;
         under the same law of time and arrival.
         """
+        ...
+
+    def blocks(
+        self,
+        spec: CountSpec,
+        as_of: AsOf | None,
+        outcome: OutcomeSpec | None = None,
+        *,
+        treated: Any = None,
+        size: int,
+    ) -> Generator[CountTable, None, None]:
+        """Yield what `table` returns, `size` rows at a time, without holding it as a whole."""
         ...
 
 

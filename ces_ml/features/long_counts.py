@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ces_ml.errors import EventLogError, SpecError
@@ -15,11 +16,11 @@ from ces_ml.features.session import Session, number
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.duration import DAY_US
 from ces_ml.spec.terms import Term
-from ces_ml.sql.counting import count_sql, exposure_sql, unpaired_sql
-from ces_ml.sql.plan import CountPlan
+from ces_ml.sql.counting import count_in_order_sql, count_sql, exposure_sql, unpaired_sql
+from ces_ml.sql.plan import CountPlan, Part
 from ces_ml.sql.seats import seats_sql
 
-__all__ = ["DENOMINATORS", "count_matrix", "row_denominators"]
+__all__ = ["DENOMINATORS", "count_blocks", "count_matrix", "register_plan", "row_denominators"]
 
 Denominator = Callable[[Term], NDArray[np.float64]]
 _KINDS = (pa.string(), pa.int32(), pa.int64(), pa.int32())
@@ -30,7 +31,6 @@ def count_matrix(
     plan: CountPlan,
     n_rows: int,
     denominators: Mapping[int, NDArray[np.float64]],
-    report: dict[str, int],
     *,
     arrival: bool,
 ) -> Any:
@@ -39,14 +39,12 @@ def count_matrix(
     Parameters
     ----------
     session : Session
-        With the relations ``ev`` and ``cu``.
+        With the relations ``ev`` and ``cu``, and those of `register_plan`.
     plan : CountPlan
     n_rows : int
         Rows of ``cu``.
     denominators : mapping of int to ndarray of shape (n_rows,)
         By number of term; see `row_denominators`.
-    report : dict of str to int
-        Gets how many starts of pairs have no end, where pairs are counted.
     arrival : bool
         Whether ``ev`` has ``arrival_us``.
 
@@ -59,16 +57,81 @@ def count_matrix(
     EventLogError
         If a sum is larger than any number.
     """
+    parts = [
+        _long(session.fetch(count_sql(plan, part, arrival=arrival), as_written=True), plan, part)
+        for part in plan.parts
+    ]
+    return long_to_csr(parts, plan, n_rows, denominators)
+
+
+def count_blocks(
+    session: Session,
+    plan: CountPlan,
+    n_rows: int,
+    size: int,
+    denominators: Mapping[int, NDArray[np.float64]],
+    *,
+    arrival: bool,
+) -> Iterator[tuple[slice, Any]]:
+    """Count for the rows of ``cu``, `size` of them at a time.
+
+    The engine sorts the long result by row, on disk where its memory is limited; only one block
+    of it is held here.
+
+    Yields
+    ------
+    (slice, csr_array of shape (n_rows_of_block, n_terms))
+        Consecutive rows and their counts; together they are what `count_matrix` returns.
+    """
+    found = session.stream(count_in_order_sql(plan, arrival=arrival), as_written=True)
+    for start, long in _cut(found, n_rows, size):
+        rows = slice(start, min(start + size, n_rows))
+        parts = []
+        for k, part in enumerate(plan.parts if long is not None else ()):
+            mine = long if len(plan.parts) == 1 else long.filter(pc.equal(long["part"], k))
+            parts.append(_long(mine, plan, part, start))
+        divisors = {t: divisor[rows] for t, divisor in denominators.items()}
+        yield rows, long_to_csr(parts, plan, rows.stop - start, divisors)
+
+
+def _cut(batches: Iterator[Any], n_rows: int, size: int) -> Iterator[tuple[int, Any]]:
+    """Cut a result in the order of ``r`` into tables of `size` rows of ``cu`` each, or None."""
+    start = 0
+    held: list[Any] = []
+    for batch in batches:
+        rest = pa.table(batch)
+        while len(rest) and rest["r"][-1].as_py() >= start + size:
+            end = int(np.searchsorted(rest["r"].to_numpy(), start + size))
+            yield start, pa.concat_tables([*held, rest.slice(0, end)])
+            start, held, rest = start + size, [], rest.slice(end)
+        held.append(rest)
+    while start < n_rows:
+        yield start, pa.concat_tables(held) if held else None
+        start, held = start + size, []
+
+
+def _long(found: Any, plan: CountPlan, part: Part, start: int = 0) -> LongCounts:
+    """Return the result of a query, its rows counted from `start`."""
+    aggregates = {k: _finite(found[f"a{k}"]) for k in plan.of_part(part)}
+    r = found["r"].to_numpy()
+    return LongCounts(r - start if start else r, found["code"].to_numpy(), aggregates)
+
+
+def register_plan(session: Session, plan: CountPlan, report: dict[str, int]) -> None:
+    """Make ``vo`` and ``pv``, what is counted under which code.
+
+    Parameters
+    ----------
+    session : Session
+        With the relation ``ev``.
+    plan : CountPlan
+    report : dict of str to int
+        Gets how many starts of pairs have no end, where pairs are counted.
+    """
     _register(session, "vo", "part", plan.vocabulary())
     if plan.pairs():
         _register(session, "pv", "is_start", plan.pairs())
         report["unpaired_starts"] = number(session, unpaired_sql())
-    parts = []
-    for part in plan.parts:
-        found = session.fetch(count_sql(plan, part, arrival=arrival))
-        aggregates = {k: _finite(found[f"a{k}"]) for k in plan.of_part(part)}
-        parts.append(LongCounts(found["r"].to_numpy(), found["code"].to_numpy(), aggregates))
-    return long_to_csr(parts, plan, n_rows, denominators)
 
 
 def _register(
@@ -121,7 +184,15 @@ def row_denominators(session: Session, spec: CountSpec) -> dict[int, NDArray[np.
     """
     used = {term.per for term in spec.terms if term.per is not None}
     by_name = {per: DENOMINATORS[per](session) for per in sorted(used)}
-    return {t: by_name[term.per](term) for t, term in enumerate(spec.terms) if term.per is not None}
+    made: dict[tuple[str, int], NDArray[np.float64]] = {}  # one array for all terms of a window
+    for term in spec.terms:
+        if term.per is not None and (term.per, term.window.us) not in made:
+            made[term.per, term.window.us] = by_name[term.per](term)
+    return {
+        t: made[term.per, term.window.us]
+        for t, term in enumerate(spec.terms)
+        if term.per is not None
+    }
 
 
 def _finite(column: Any) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -50,8 +50,19 @@ class Session(Protocol):
         """Make a relation of Arrow arrays of equal length."""
         ...
 
-    def fetch(self, query: str) -> Any:
-        """Return the answer to a query as an Arrow table, in its order where it states one."""
+    def fetch(self, query: str, *, as_written: bool = False) -> Any:
+        """Return the answer to a query as an Arrow table, in its order where it states one.
+
+        With `as_written` joins should run in the order of the text, with what stands on the right
+        in memory: events are read past the rows that are counted for, however many there are.
+        """
+        ...
+
+    def stream(self, query: str, *, as_written: bool = False) -> Iterator[Any]:
+        """Yield the answer to a query as Arrow record batches, in its order where it states one.
+
+        The answer is never held as a whole. Until it is read nothing else may be asked.
+        """
         ...
 
     def close(self) -> None:

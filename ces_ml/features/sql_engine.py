@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,8 +16,13 @@ from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.events import EventSchema
 from ces_ml.features.engine import LogProfile, moment_of
 from ces_ml.features.history import read_history
-from ces_ml.features.judging import make_sample
-from ces_ml.features.long_counts import count_matrix, row_denominators
+from ces_ml.features.judging import Sample, make_sample
+from ces_ml.features.long_counts import (
+    count_blocks,
+    count_matrix,
+    register_plan,
+    row_denominators,
+)
 from ces_ml.features.profile import read_profile
 from ces_ml.features.sampling import ObservedLog, make_candidates
 from ces_ml.features.session import Session
@@ -30,6 +37,15 @@ __all__ = ["SqlEngine"]
 
 #: Measures that read a number, and what they do with it.
 _READS = {"sum": "sums a value", "mean": "averages a value", "duration": "adds up durations"}
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """Outcomes of the rows in ``cu``, and what the log holds that is not counted."""
+
+    sample: Sample
+    report: dict[str, int]
+    unseen: dict[str, int] = field(default_factory=dict)
 
 
 class SqlEngine:
@@ -116,6 +132,55 @@ class SqlEngine:
         SpecError
             If `as_of` and the outcome's `labels` both give the rows.
         """
+        made = self._sampled(spec, as_of, outcome, treated)
+        keys = self._keys(self._rows())
+        made.report["rows"] = len(keys)
+        X = self.count(spec, len(keys), made.report)
+        y, weight = made.sample.y, made.sample.sample_weight
+        return CountTable(keys, X, spec, y, made.report, weight, made.unseen)
+
+    def blocks(
+        self,
+        spec: CountSpec,
+        as_of: AsOf | None = None,
+        outcome: OutcomeSpec | None = None,
+        *,
+        treated: Any = None,
+        size: int,
+    ) -> Generator[CountTable, None, None]:
+        """Yield what `table` returns in tables of `size` rows, the last one shorter.
+
+        The counts are sorted on the way, through the disk where the memory is limited, and held
+        one block at a time; ids, moments and outcomes are held as a whole (some 30 bytes a row).
+        Until the last block is read nothing else may be asked. The report of each block is that of
+        the whole.
+        """
+        made = self._sampled(spec, as_of, outcome, treated)
+        cu = self._rows()
+        made.report["rows"] = len(cu)
+        plan = CountPlan.of(spec.terms, self.schema.value_col)
+        register_plan(self.session, plan, made.report)
+        denominators = row_denominators(self.session, spec)
+        arrival = self.schema.arrival_col is not None
+        y, weight = made.sample.y, made.sample.sample_weight
+        with self._in_reach(plan):
+            for rows, X in count_blocks(
+                self.session, plan, len(cu), size, denominators, arrival=arrival
+            ):
+                yield CountTable(
+                    self._keys(cu.slice(rows.start, rows.stop - rows.start)),
+                    X,
+                    spec,
+                    None if y is None else y[rows],
+                    made.report,
+                    None if weight is None else weight[rows],
+                    made.unseen,
+                )
+
+    def _sampled(
+        self, spec: CountSpec, as_of: AsOf | None, outcome: OutcomeSpec | None, treated: Any
+    ) -> _Sampled:
+        """Make ``ev`` and ``cu``."""
         profile = self.profile()
         plan = CountPlan.of(spec.terms, self.schema.value_col)
         self._check_values(spec)
@@ -148,10 +213,7 @@ class SqlEngine:
         make_candidates(self.session, log, as_of, outcome, max(plan.windows), report)
         value = f"p{properties.index(grows)}" if grows else None
         sample = make_sample(self.session, log, outcome, report, value=value, treated=treated)
-        keys = self._keys()
-        report["rows"] = len(keys)
-        X = self.count(spec, len(keys), report)
-        return CountTable(keys, X, spec, sample.y, report, sample.sample_weight, unseen)
+        return _Sampled(sample, report, unseen)
 
     def count(self, spec: CountSpec, n_rows: int, report: dict[str, int]) -> Any:
         """Count the rows of the relation ``cu``, numbered from 0, as csr_array.
@@ -166,9 +228,10 @@ class SqlEngine:
         """
         plan = CountPlan.of(spec.terms, self.schema.value_col)
         arrival = self.schema.arrival_col is not None
+        register_plan(self.session, plan, report)
         denominators = row_denominators(self.session, spec)
         with self._in_reach(plan):
-            return count_matrix(self.session, plan, n_rows, denominators, report, arrival=arrival)
+            return count_matrix(self.session, plan, n_rows, denominators, arrival=arrival)
 
     def _in_reach(self, plan: CountPlan) -> AbstractContextManager[None]:
         """Let the session read only what the counts can reach."""
@@ -202,8 +265,10 @@ class SqlEngine:
                     hint="name the value column",
                 )
 
-    def _keys(self) -> pd.DataFrame:
-        found = self.session.fetch("SELECT customer_id, as_of_us FROM cu ORDER BY r")
+    def _rows(self) -> Any:
+        return self.session.fetch("SELECT customer_id, as_of_us FROM cu ORDER BY r")
+
+    def _keys(self, found: Any) -> pd.DataFrame:
         customer = found["customer_id"].to_pandas()
         moments = pd.DatetimeIndex(found["as_of_us"].to_numpy().astype("datetime64[us]"), tz="UTC")
         return pd.DataFrame({self.schema.customer_col: customer, "as_of": moments})

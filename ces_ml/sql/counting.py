@@ -21,7 +21,14 @@ from ces_ml.sql.measures import MASK_DAYS, Names, aggregate_sql, capped_sql, use
 from ces_ml.sql.plan import Aggregate, CountPlan, Part
 from ces_ml.sql.quoting import float_literal
 
-__all__ = ["CountPlan", "Part", "count_sql", "exposure_sql", "unpaired_sql"]
+__all__ = [
+    "CountPlan",
+    "Part",
+    "count_in_order_sql",
+    "count_sql",
+    "exposure_sql",
+    "unpaired_sql",
+]
 
 _DAY = float_literal(float(DAY_US))
 _DAY_OF = f"FLOOR({{}} / {_DAY})"
@@ -42,7 +49,8 @@ def count_sql(plan: CountPlan, part: Part | None = None, *, arrival: bool = Fals
     Returns
     -------
     str
-        A SELECT with the columns ``r, code`` and the aggregates of the part; no order.
+        A SELECT with the columns ``r, code`` and the aggregates of the part; no order. Its joins
+        stand in the order in which they should run.
     """  # noqa: D205 - the rule is one sentence
     part = part or plan.parts[0]
     aggregates = plan.of_part(part)
@@ -72,6 +80,23 @@ FROM (
 GROUP BY r, code"""
 
 
+def count_in_order_sql(plan: CountPlan, *, arrival: bool = False) -> str:
+    """Return the query for all parts of a plan at once, in the order of ``r``.
+
+    Its columns are ``part``, the position of the part in ``plan.parts``, and those of `count_sql`
+    with the aggregates of all parts: null where they belong to another one.
+    """
+    selects = []
+    for k, part in enumerate(plan.parts):
+        mine = plan.of_part(part)
+        outputs = ", ".join(
+            f"a{a}" if a in mine else f"NULL AS a{a}" for a in range(len(plan.aggregates))
+        )
+        counted = count_sql(plan, part, arrival=arrival)
+        selects.append(f"SELECT {k} AS part, r, code, {outputs} FROM ({counted}) q{k}")
+    return f"SELECT * FROM ({' UNION ALL '.join(selects)}) u ORDER BY r"
+
+
 def _events_known(plan: CountPlan, part: Part, columns: list[str], *, arrival: bool) -> str:
     """Return the query for the events of every row inside the longest window."""
     aggregates = plan.of_part(part).values()
@@ -87,8 +112,8 @@ def _events_known(plan: CountPlan, part: Part, columns: list[str], *, arrival: b
     return f"""
   SELECT {", ".join(inner)}
   FROM ev e
-  JOIN cu c ON e.customer_id = c.customer_id
   JOIN vo v ON e.event_type = v.event_type
+  JOIN cu c ON e.customer_id = c.customer_id
   WHERE v.part = {plan.parts.index(part)}
     AND e.ts_us < c.as_of_us AND e.ts_us >= c.as_of_us - v.window_us{known}
 """
@@ -135,8 +160,9 @@ def _ends_sql(whose: str, columns: str, join: str = "", where: str = "") -> str:
       v.is_start AS is_start,
       LAG(v.is_start) OVER (PARTITION BY {whose} ORDER BY e.ts_us, v.is_start) AS after_start,
       LAG(e.ts_us) OVER (PARTITION BY {whose} ORDER BY e.ts_us, v.is_start) AS before_us
-    FROM ev e {join}
+    FROM ev e
     JOIN pv v ON e.event_type = v.event_type
+    {join}
     {where}
   """
 
