@@ -184,6 +184,8 @@ def _given(
         "gk",
         given_sql(log.last_us + DAY_US, labelled=labelled, all_kept=as_of.unknown == "keep"),
     )
+    # The rows stand in gk now; those given are not kept beside them.
+    session.register("gt", **{name: pa.array([], c.type) for name, c in columns.items()})
     usable, y = "late = 0", ", y" if labelled else ""
     report["left_out_after_log"] = number(session, "SELECT COUNT(*) FROM gk WHERE late = 1")
     if as_of.unknown == "leave_out":
