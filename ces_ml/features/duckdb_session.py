@@ -83,6 +83,7 @@ class DuckDBSession:
         self._con = duckdb.connect()
         self._events, self._schema, self._table = events, schema, table
         self._span, self._accounts = span or LogSpan(), accounts
+        self._bounded = memory_limit is not None
         self._us: str | None = None
         self._named: tuple[str, ...] = ()
         self._made: dict[str, str] = {}
@@ -183,6 +184,11 @@ class DuckDBSession:
     def by_account(self) -> bool:
         """Whether accounts are the customers."""
         return self._accounts is not None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a memory limit was given."""
+        return self._bounded
 
     def prelude(
         self, schema: EventSchema, properties: Sequence[Property], filters: Sequence[str] = ()

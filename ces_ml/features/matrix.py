@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ces_ml.sql.plan import CountPlan
 
-__all__ = ["LongCounts", "long_to_csr"]
+__all__ = ["LongCounts", "long_to_csr", "stacked"]
 
 #: Pairs of row and group that are spread at a time.
 _BLOCK = 1 << 20
@@ -67,6 +67,21 @@ def long_to_csr(
         rows = np.repeat(np.arange(n_rows), np.diff(X.indptr))[mine]
         X.data[mine] /= divisor[rows]
     return X
+
+
+def stacked(blocks: Iterable[Any], n_columns: int) -> Any:
+    """Return csr_arrays below each other; values and places are joined one after the other."""
+    data, indices, held = [np.empty(0)], [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
+    for X in blocks:
+        data.append(X.data)
+        indices.append(X.indices.astype(np.int32, copy=False))
+        held.append(np.diff(X.indptr).astype(np.int64))
+    values = np.concatenate(data)
+    data.clear()
+    places = np.concatenate(indices)
+    indices.clear()
+    indptr = np.cumsum(np.concatenate(held))
+    return sp.csr_array((values, places, indptr), shape=(len(indptr) - 1, n_columns))
 
 
 def _spread(part: LongCounts, plan: CountPlan, n_rows: int) -> Any:

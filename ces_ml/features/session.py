@@ -29,6 +29,11 @@ class Session(Protocol):
         """Whether accounts are the customers; then ``accounts`` is a relation, see `seats_sql`."""
         ...
 
+    @property
+    def bounded(self) -> bool:
+        """Whether its memory is limited: then a long result is read in order, never as a whole."""
+        ...
+
     def prelude(
         self, schema: EventSchema, properties: Sequence[Property], filters: Sequence[str] = ()
     ) -> tuple[str, bool]:

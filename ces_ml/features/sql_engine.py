@@ -23,6 +23,7 @@ from ces_ml.features.long_counts import (
     register_plan,
     row_denominators,
 )
+from ces_ml.features.matrix import stacked
 from ces_ml.features.profile import read_profile
 from ces_ml.features.sampling import ObservedLog, make_candidates
 from ces_ml.features.session import Session
@@ -35,6 +36,8 @@ from ces_ml.sql.plan import CountPlan, Property
 
 __all__ = ["SqlEngine"]
 
+#: Places of the matrix that are filled at a time where memory is limited.
+_BLOCK = 1 << 24
 #: Measures that read a number, and what they do with it.
 _READS = {"sum": "sums a value", "mean": "averages a value", "duration": "adds up durations"}
 
@@ -231,7 +234,11 @@ class SqlEngine:
         register_plan(self.session, plan, report)
         denominators = row_denominators(self.session, spec)
         with self._in_reach(plan):
-            return count_matrix(self.session, plan, n_rows, denominators, arrival=arrival)
+            if not self.session.bounded:
+                return count_matrix(self.session, plan, n_rows, denominators, arrival=arrival)
+            size = max(1, _BLOCK // len(spec.terms))
+            blocks = count_blocks(self.session, plan, n_rows, size, denominators, arrival=arrival)
+            return stacked((X for _, X in blocks), len(spec.terms))
 
     def _in_reach(self, plan: CountPlan) -> AbstractContextManager[None]:
         """Let the session read only what the counts can reach."""

@@ -12,7 +12,7 @@ import pytest
 
 from ces_ml import CountSpec, EventSchema, OutcomeSpec, build_counts, read_counts, write_counts
 from ces_ml.errors import CesError, EventLogError, OutputError, SpecError
-from ces_ml.features import CountsFile, counts_file
+from ces_ml.features import CountsFile, counts_file, sql_engine
 from ces_ml.linear import ConstrainedLogisticRegression, fit_parquet
 from ces_ml.spec import CountTable, Term
 
@@ -99,8 +99,11 @@ def test_many_rows_stay_in_order_on_two_threads_and_through_the_disk(
     spec = CountSpec.of(["a", "b", "c"], window="7d")
     in_blocks(monkeypatch, 7_001, spec)
     options: dict[str, Any] = {"as_of": "2024-01-02", "threads": 2}
+    monkeypatch.setattr(sql_engine, "_BLOCK", 3 * 10_007)
+    expected = build_counts(log, spec, **options)
     write_counts(log, spec, tmp_path / "c.parquet", memory_limit="150MB", **options)
-    assert_equal(read_counts(tmp_path / "c.parquet"), build_counts(log, spec, **options))
+    assert_equal(read_counts(tmp_path / "c.parquet"), expected)
+    assert_equal(build_counts(log, spec, memory_limit="150MB", **options), expected)
 
 
 def test_names_that_clash_are_told_apart(tmp_path: Path) -> None:
