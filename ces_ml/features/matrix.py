@@ -70,16 +70,15 @@ def long_to_csr(
 
 
 def stacked(blocks: Iterable[Any], n_columns: int) -> Any:
-    """Return csr_arrays below each other; values and places are joined one after the other."""
-    data, indices, held = [np.empty(0)], [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
+    """Return csr_arrays below each other; no two copies of the values are held at any time."""
+    values, places, held = np.empty(0), np.empty(0, np.int32), [np.zeros(1, np.int64)]
     for X in blocks:
-        data.append(X.data)
-        indices.append(X.indices.astype(np.int32, copy=False))
+        start = len(values)
+        # Large arrays grow in place: the operating system moves their pages, not their content.
+        values.resize(start + len(X.data), refcheck=False)
+        places.resize(start + len(X.data), refcheck=False)
+        values[start:], places[start:] = X.data, X.indices
         held.append(np.diff(X.indptr).astype(np.int64))
-    values = np.concatenate(data)
-    data.clear()
-    places = np.concatenate(indices)
-    indices.clear()
     indptr = np.cumsum(np.concatenate(held))
     return sp.csr_array((values, places, indptr), shape=(len(indptr) - 1, n_columns))
 
