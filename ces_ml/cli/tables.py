@@ -20,7 +20,7 @@ from ces_ml.linear import RulePrice, prices_table
 from ces_ml.report import sample_in_words, score_in_words, visible
 from ces_ml.spec.words import measured_as
 from ces_ml.training import TrainingResult, penalty_in_words
-from ces_ml.weights import WeightSet
+from ces_ml.weights import WeightedTerm, WeightSet
 
 __all__ = ["plain", "print_next", "print_report", "print_result", "print_weight_set"]
 
@@ -48,6 +48,8 @@ def print_result(console: Console, result: TrainingResult) -> None:
     weight_set = result.weight_set
     console.rule(plain(weight_set.name))
     console.print(_weights(weight_set, result.solver.active))
+    if result.sure is not None:
+        console.print(Text(visible(result.sure.words), style="dim"), soft_wrap=True)
     _print_points(console, weight_set)
     if result.prices:
         console.print(_prices(result.prices))
@@ -110,13 +112,16 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
     terms = sorted(weight_set.terms, key=lambda t: (-abs(t.weight), t.name))
     points = weight_set.points.values if weight_set.points else {}
     held = [t for t in terms if t.weight or points.get(t.name)]
+    levels = [t.interval.level for t in terms if t.interval is not None]
+    sure = [f"{levels[0]:.0%} interval".replace("%", " %"), "evidence"] if levels else []
     table = Table(title="weights (change of the log-odds per unit of g(n))", title_justify="left")
-    for column in ("term", "weight", "", *(["points"] if points else []), "g(n)"):
-        right = column in ("weight", "points")
+    for column in ("term", "weight", *sure, "", *(["points"] if points else []), "g(n)"):
+        right = column in ("weight", "points") or "interval" in column
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     largest = max((abs(t.weight) for t in held), default=1.0)
     for term in held:
-        bar = "█" * max(1, round((12 if points else 20) * abs(term.weight) / largest))
+        longest = 8 if sure else 12 if points else 20
+        bar = "█" * max(1, round(longest * abs(term.weight) / largest))
         colour = "blue" if term.weight > 0 else "red"
         bare = term.model_copy(update={"cap": None, "transform": "identity"})
         inside = ", ".join([f"{term.measure} {term.window}", *measured_as(bare)[1:]])
@@ -126,6 +131,7 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
         table.add_row(
             plain(term.name),
             f"{term.weight:+.3f}",
+            *([_ends(term), term.evidence or "–"] if sure else []),
             f"[{colour}]{bar}[/]",
             *shown_points,
             plain(shown, 120),
@@ -135,6 +141,11 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
     if zeros or rules:
         table.caption = Text(f"{zeros} terms have weight 0{rules}")
     return table
+
+
+def _ends(term: WeightedTerm) -> str:
+    found = term.interval
+    return "–" if found is None else f"{found.low:+.3f} … {found.high:+.3f}"
 
 
 def _print_points(console: Console, weight_set: WeightSet) -> None:
@@ -187,7 +198,7 @@ def print_verdict(console: Console, weight_set: WeightSet) -> None:
     """Say whether the weights beat counting."""
     if weight_set.verdict is not None:
         style = "bold green" if weight_set.verdict.worth_promoting else "bold yellow"
-        words = visible(weight_set.verdict.words, 200)
+        words = visible(weight_set.verdict.words, 400)
         console.print(Text.assemble("verdict: ", (words, style)), soft_wrap=True)
 
 

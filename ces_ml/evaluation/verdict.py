@@ -20,6 +20,13 @@ __all__ = ["LEAST_CUSTOMERS", "reach_verdict"]
 #: verdict would rest on a handful of people. Intervals hold up below it: see experiments/verdicts.
 LEAST_CUSTOMERS = 30
 
+#: Scores that do not take part in the verdict, but are told of where they do better: what would
+#: have been cheaper.
+SIMPLER = {
+    "univariate_lift": "weights learned one event at a time do",
+    "hand_set": "the hand-set weights do",
+}
+
 
 def reach_verdict(
     y: NDArray[Any],
@@ -35,7 +42,8 @@ def reach_verdict(
     comparison with the one that is hardest to beat, *on the rows that judge*. And the log loss
     must not be higher than there. Both favour counting a little, so a verdict for the weights is on
     the safe side: experiments/verdicts measures how rarely one is given for outcomes that have
-    nothing to do with the events.
+    nothing to do with the events. Where weights learned one event at a time, or hand-set ones, do
+    better with the whole interval, the words say so.
 
     Parameters
     ----------
@@ -87,7 +95,7 @@ def reach_verdict(
     kind = "worse" if bar.high < 0 else "no_better" if bar.low <= 0 or lost > 0 else "better"
     return Verdict(
         kind=kind,
-        words=_in_words(bar, lost),
+        words=_in_words(bar, lost) + _simpler(differences),
         against=bar.against,
         reversed=bar.against in reversed_scores,
         difference=bar.value,
@@ -112,6 +120,17 @@ def _in_words(bar: Difference, lost: float) -> str:
             f"{lost:.2g}"
         )
     return f"beats counting by {value} AUC ({between})"
+
+
+def _simpler(differences: Sequence[Difference]) -> str:
+    """Return which weights that nobody had to learn together do better, for certain."""
+    parts = []
+    for d in differences:
+        if d.metric == "roc_auc" and d.against in SIMPLER and d.high < 0:
+            digits = 2 if d.high - d.low >= 0.03 else 3
+            gain, low, high = (_shown(-v, digits) for v in (d.value, d.high, d.low))
+            parts.append(f"{SIMPLER[d.against]} better by {gain} AUC ({low} to {high})")
+    return f"; but {' and '.join(parts)}" if parts else ""
 
 
 def _shown(value: float, digits: int) -> str:

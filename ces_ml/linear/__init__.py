@@ -20,6 +20,7 @@ from ces_ml.linear.constraints import (
     parse_constraint,
 )
 from ces_ml.linear.estimator import ConstrainedLogisticRegression
+from ces_ml.linear.inference import WeightIntervals, weight_intervals, with_intervals
 from ces_ml.linear.out_of_core import fit_parquet
 from ces_ml.linear.path import AlphaChoice, Path, choose_alpha, regularization_path
 from ces_ml.linear.points import Points, to_points
@@ -45,6 +46,7 @@ __all__ = [
     "Sign",
     "SolverResult",
     "Sum",
+    "WeightIntervals",
     "choose_alpha",
     "compile_constraints",
     "fit_parquet",
@@ -54,4 +56,6 @@ __all__ = [
     "purged_folds",
     "regularization_path",
     "to_points",
+    "weight_intervals",
+    "with_intervals",
 ]

@@ -18,6 +18,7 @@ def weight_card(
     weight_set: WeightSet,
     *,
     penalty: str = "",
+    sure: str = "",
     prices: Sequence[Mapping[str, Any]] = (),
     differences: Sequence[Mapping[str, Any]] = (),
     bar: str = "",
@@ -32,6 +33,8 @@ def weight_card(
     weight_set : WeightSet
     penalty : str, optional
         How the strength of the penalty was found, in a sentence.
+    sure : str, optional
+        How to read the intervals, or why there are none.
     prices : sequence of dict, optional
         What each rule that binds costs, as `ces_ml.linear.prices_table` gives it.
     differences : sequence of dict, optional
@@ -52,6 +55,7 @@ def weight_card(
         *verdict_section(weight_set.verdict, differences),
         "## Weights",
         _weights(weight_set),
+        markdown_text(sure) if sure else "",
         markdown_text(penalty) if penalty else "",
         *_points(weight_set),
         "## Rules",
@@ -99,11 +103,14 @@ def _weights(weight_set: WeightSet) -> str:
             markdown_text(t.name),
             f"{t.weight:+.4g}" if t.weight else "0",
             _interval(t),
+            t.evidence or "–",
             _measured(t),
         )
         for t in terms
     ]
-    table = markdown_table(("term", "weight", "interval", "measured as"), rows, right=(1,))
+    table = markdown_table(
+        ("term", "weight", "interval", "evidence", "measured as"), rows, right=(1,)
+    )
     return (
         f"{table}\n\nA weight is the change of the log-odds of the good outcome per unit of the "
         f"count, after cap and transform. Intercept: {weight_set.intercept:+.4g}."

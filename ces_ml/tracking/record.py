@@ -97,6 +97,8 @@ def weights_table(weight_set: WeightSet) -> list[dict[str, Any]]:
             "weight": t.weight,
             "low": t.interval.low if t.interval else None,
             "high": t.interval.high if t.interval else None,
+            "level": t.interval.level if t.interval else None,
+            "evidence": t.evidence,
         }
         for t in weight_set.terms
     ]

@@ -13,6 +13,7 @@ from ces_ml.training.config import TrainingConfig
 from ces_ml.training.job import TrainingResult, stages, train, train_many
 from ces_ml.training.recording import penalty_in_words, record
 from ces_ml.training.scoring_job import ScoringResult, score_events, write_scores
+from ces_ml.training.sureness import Sureness
 
 __all__ = [
     "Alternative",
@@ -21,6 +22,7 @@ __all__ = [
     "BacktestFold",
     "BacktestResult",
     "ScoringResult",
+    "Sureness",
     "TrainingConfig",
     "TrainingResult",
     "alternative_stages",

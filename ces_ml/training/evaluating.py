@@ -21,12 +21,13 @@ from ces_ml.evaluation import (
     vendor_bar,
 )
 from ces_ml.evaluation.metrics import log_loss
-from ces_ml.linear import ConstrainedLogisticRegression, Points
+from ces_ml.linear import ConstrainedLogisticRegression, Points, with_intervals
 from ces_ml.spec.count_table import CountTable
 from ces_ml.training.calibrating import recalibration
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.fitting import Fitted
 from ces_ml.training.rivals import Rival, rivals
+from ces_ml.training.sureness import Sureness, sureness
 from ces_ml.weights import (
     Band,
     GoldenRow,
@@ -65,12 +66,15 @@ class Evaluation:
         The weights minus each of the others, by resampled customers.
     bar : VendorBar
         Where the score stands against the bar that a vendor sets.
+    sure : Sureness
+        How sure the weights are; in the weight set too.
     """
 
     weight_set: WeightSet
     comparison: list[dict[str, Any]]
     differences: tuple[Difference, ...]
     bar: VendorBar
+    sure: Sureness
 
 
 def evaluated(
@@ -85,6 +89,9 @@ def evaluated(
     """
     train_rows, test_rows = table.take(split.train), table.take(split.test)
     bare = _bare(config, table, fitted.model)
+    sure = sureness(fitted.model, table, split, level=config.evaluation.level)
+    if sure.intervals is not None:
+        bare = with_intervals(bare, sure.intervals)
     raw_train, raw = raw_scores(bare, train_rows.X), raw_scores(bare, test_rows.X)
     scaled = bare.model_copy(
         update={
@@ -137,6 +144,7 @@ def evaluated(
         comparison=rows,
         differences=tuple(differences),
         bar=vendor_bar(score, y, bands, flags=flags, sample_weight=weight),
+        sure=sure,
     )
 
 

@@ -21,7 +21,7 @@ from ces_ml.evaluation import (
     split_by_time,
 )
 from ces_ml.features import Engine, LogProfile, open_engine, resolve_counts
-from ces_ml.linear import AlphaChoice, Path, Points, RulePrice, SolverResult
+from ces_ml.linear import AlphaChoice, Path, Points, RulePrice, SolverResult, WeightIntervals
 from ces_ml.spec.as_of import AsOf, parse_as_of
 from ces_ml.spec.count_table import CountTable
 from ces_ml.training import fitting
@@ -31,6 +31,7 @@ from ces_ml.training.calibrating import calibration_of
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.evaluating import evaluated
 from ces_ml.training.rivals import history_asked
+from ces_ml.training.sureness import Sureness
 from ces_ml.weights import Verdict, WeightSet
 
 __all__ = ["TrainingResult", "count_for_training", "stages", "train", "train_many"]
@@ -82,6 +83,8 @@ class TrainingResult:
         How true the probabilities are on the held-out rows.
     backtest : BacktestResult or None
         How the score held up over time, if the configuration asks.
+    sure : Sureness or None
+        Intervals of the weights, or why there are none.
     """
 
     config: TrainingConfig
@@ -102,11 +105,21 @@ class TrainingResult:
     data: DataVerdict | None = None
     calibration: Calibration | None = None
     backtest: BacktestResult | None = None
+    sure: Sureness | None = None
 
     @property
     def verdict(self) -> Verdict | None:
         """Whether the weights beat counting on the held-out rows."""
         return self.weight_set.verdict
+
+    @property
+    def intervals(self) -> WeightIntervals | None:
+        """How sure the weights are, by customer of the training rows; also of sums of them.
+
+        ``intervals.difference("demo", "webinar").probability`` is how sure the data are that a
+        demo weighs more. None where the training rows give no intervals; `sure` says why.
+        """
+        return None if self.sure is None else self.sure.intervals
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -210,6 +223,7 @@ def train(
         data=data,
         calibration=calibration_of(found.weight_set, table, split),
         backtest=past,
+        sure=found.sure,
     )
 
 

@@ -60,12 +60,18 @@ def record(
             "split": result.split.description,
             "solver": result.solver.message,
             **_audit_tags(result.audit),
+            **(
+                {"no_intervals": result.sure.why_none}
+                if result.sure and result.sure.why_none
+                else {}
+            ),
             **({} if result.verdict is None else {"verdict": result.verdict.words}),
         },
         texts={
             "weight_card.md": weight_card(
                 weight_set,
                 penalty=penalty_in_words(result),
+                sure=result.sure.words if result.sure else "",
                 prices=prices,
                 differences=[asdict(d) for d in result.differences],
                 bar=result.bar.words if result.bar else "",

@@ -7,14 +7,20 @@ import math
 from ces_ml.errors import SpecError, show
 from ces_ml.linear.inference.intervals import WeightIntervals
 from ces_ml.weights import Interval, WeightedTerm, WeightSet
+from ces_ml.weights.scale import tidy
 
 __all__ = ["with_intervals"]
+
+DIGITS, LEAST = 6, 1e-9
+"""Significant digits of the ends, and what is zero: far below what intervals are good to, and far
+above the last bits of sums, which the number of threads decides."""
 
 
 def with_intervals(weight_set: WeightSet, intervals: WeightIntervals) -> WeightSet:
     """Return the weight set with the interval and the class of evidence of each weight.
 
-    A weight of which the data say nothing gets no interval, because its ends are infinite. The
+    A weight of which the data say nothing gets no interval, because its ends are infinite. Ends
+    keep six digits, and hold the weight. The
     fingerprint is another one: intervals are part of what is stated.
 
     Parameters
@@ -47,6 +53,16 @@ def with_intervals(weight_set: WeightSet, intervals: WeightIntervals) -> WeightS
             )
         interval = None
         if math.isfinite(row.low) and math.isfinite(row.high):
-            interval = Interval(low=row.low, high=row.high, level=intervals.level)
+            low, high = _stated(row.low, term.weight), _stated(row.high, term.weight)
+            interval = Interval(
+                low=min(low, term.weight), high=max(high, term.weight), level=intervals.level
+            )
         terms.append(WeightedTerm(**{**dict(term), "interval": interval, "evidence": row.evidence}))
     return WeightSet(**{**dict(weight_set), "terms": tuple(terms)})
+
+
+def _stated(end: float, weight: float) -> float:
+    """Return the end of an interval as it is written down."""
+    if math.isclose(end, weight, rel_tol=0.5 * 10.0**-DIGITS, abs_tol=LEAST):
+        return weight
+    return 0.0 if abs(end) < LEAST else tidy(end, DIGITS)
