@@ -115,13 +115,19 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
     levels = [t.interval.level for t in terms if t.interval is not None]
     sure = [f"{levels[0]:.0%} interval".replace("%", " %"), "evidence"] if levels else []
     table = Table(title="weights (change of the log-odds per unit of g(n))", title_justify="left")
-    for column in ("term", "weight", *sure, "", *(["points"] if points else []), "g(n)"):
+    # An interval says more than a bar, and a terminal has no room for both.
+    shown_as = sure or [""]
+    for column in ("term", "weight", *shown_as, *(["points"] if points else []), "g(n)"):
         right = column in ("weight", "points") or "interval" in column
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+        table.add_column(
+            column,
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=column not in ("term", "g(n)"),
+        )
     largest = max((abs(t.weight) for t in held), default=1.0)
     for term in held:
-        longest = 8 if sure else 12 if points else 20
-        bar = "█" * max(1, round(longest * abs(term.weight) / largest))
+        bar = "█" * max(1, round((12 if points else 20) * abs(term.weight) / largest))
         colour = "blue" if term.weight > 0 else "red"
         bare = term.model_copy(update={"cap": None, "transform": "identity"})
         inside = ", ".join([f"{term.measure} {term.window}", *measured_as(bare)[1:]])
@@ -131,8 +137,7 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
         table.add_row(
             plain(term.name),
             f"{term.weight:+.3f}",
-            *([_ends(term), term.evidence or "–"] if sure else []),
-            f"[{colour}]{bar}[/]",
+            *([_ends(term), term.evidence or "–"] if sure else [f"[{colour}]{bar}[/]"]),
             *shown_points,
             plain(shown, 120),
         )
@@ -145,7 +150,7 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
 
 def _ends(term: WeightedTerm) -> str:
     found = term.interval
-    return "–" if found is None else f"{found.low:+.3f} … {found.high:+.3f}"
+    return "–" if found is None else f"{found.low:+.3f} to {found.high:+.3f}".replace("-", "−")
 
 
 def _print_points(console: Console, weight_set: WeightSet) -> None:

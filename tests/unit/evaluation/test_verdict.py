@@ -75,6 +75,23 @@ def test_an_interval_that_could_not_be_made_gives_no_verdict() -> None:
     assert reach_verdict(Y, WHO, [gain(0.3, np.nan, np.nan)]).kind == "too_few"
 
 
+def test_simpler_weights_that_do_better_for_certain_are_told_of() -> None:
+    found = [
+        gain(0.06, 0.04, 0.08),
+        gain(-0.02, -0.03, -0.01, "univariate_lift"),
+        gain(-0.01, -0.03, 0.01, "hand_set"),
+        gain(-0.3, -0.4, -0.2, "boosting"),
+    ]
+    verdict = reach_verdict(Y, WHO, found)
+    assert verdict.kind == "better"
+    assert verdict.words == (
+        "beats counting by 0.06 AUC (90 % interval 0.04 to 0.08); but weights learned one event at "
+        "a time do better by 0.020 AUC (0.010 to 0.030)"
+    )
+    both = reach_verdict(Y, WHO, [*found[:2], gain(-0.1, -0.2, -0.05, "hand_set")])
+    assert both.words.endswith("and the hand-set weights do better by 0.10 AUC (0.05 to 0.20)")
+
+
 def test_without_a_score_that_counts_there_is_no_verdict() -> None:
     with pytest.raises(SpecError, match="there is no verdict without a score that counts"):
         reach_verdict(Y, WHO, [gain(0.1, 0.0, 0.2, "boosting")])

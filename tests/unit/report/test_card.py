@@ -19,21 +19,29 @@ def rows(card: str, heading: str) -> list[list[str]]:
     return [re.split(r" (?<!\\)\| ", f" {line} ")[1:-1] for line in part.splitlines()[2:]]
 
 
-def test_every_term_has_one_row_of_four_cells(make_weight_set) -> None:
+def test_every_term_has_one_row_of_five_cells(make_weight_set) -> None:
     weight_set = make_weight_set()
     table = rows(weight_card(weight_set), "Weights")
     assert len(table) == len(weight_set.terms)
-    assert {len(cells) for cells in table} == {4}
+    assert {len(cells) for cells in table} == {5}
     assert table[0][0] == markdown_text(weight_set.terms[-1].name)
 
 
 def test_weights_intervals_and_measures_are_told(make_weight_set) -> None:
     card = weight_card(make_weight_set(("login", "view")))
-    assert "| view | -0.125 | -0.875 … +1.125 (90%) | count of view in 30d, " in card
+    assert "| view | -0.125 | -0.875 … +1.125 (90%) | – | count of view in 30d, " in card
     assert "half-life 7d, cap 9, log1p |" in card
     assert "| login | 0 |" in card
     assert "Intercept: -1.25." in card
     assert "| login | 0 | – |" in weight_card(make_weight_set(("login",), intervals=False))
+
+
+def test_evidence_and_how_to_read_it_are_told(make_weight_set) -> None:
+    plain = make_weight_set(("login",))
+    terms = [t.model_copy(update={"evidence": "strong"}) for t in plain.terms]
+    card = weight_card(plain.model_copy(update={"terms": tuple(terms)}), sure="By 7 <customers>.")
+    assert "(90%) | strong | count of login" in card
+    assert "\nBy 7 &lt;customers&gt;.\n" in card
 
 
 def test_rules_bands_and_provenance_are_told(make_weight_set) -> None:

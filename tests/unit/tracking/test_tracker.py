@@ -52,10 +52,11 @@ def test_every_weight_is_a_metric_and_a_row_with_its_raw_name(
     assert {k: metrics[keys[k]] for k in weight_set.names} == weight_set.weights
     path = store.client.download_artifacts(run_id, "weights_table.json")
     table = json.loads(Path(path).read_text(encoding="utf-8"))
-    assert table["columns"] == ["term", "event", "measure", "window", "weight", "low", "high"]
+    columns = ["term", "event", "measure", "window", "weight", "low", "high", "level", "evidence"]
+    assert table["columns"] == columns
     assert [row[0] for row in table["data"]] == list(weight_set.names)
-    assert table["data"][1][4:] == [0.125, -0.875, 1.125]
-    assert table["data"][2][5:] == [None, None]
+    assert table["data"][1][4:] == [0.125, -0.875, 1.125, 0.9, None]
+    assert table["data"][2][5:] == [None] * 4
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.store)  # load_table asks the global store
     experiment = store.experiment_id("tests")
     client = mlflow_part().MlflowClient()
