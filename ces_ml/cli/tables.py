@@ -34,6 +34,8 @@ SHOWN_METRICS = {
 }
 #: Rules whose prices are shown, and terms without enough data.
 MOST_PRICES, MOST_LACKING = 12, 8
+#: Width that names get before g(n) does.
+_NAME = 24
 #: Event types that are named when a weight set does not count them.
 _MOST_NOT_COUNTED = 5
 
@@ -115,6 +117,7 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
     levels = [t.interval.level for t in terms if t.interval is not None]
     sure = [f"{levels[0]:.0%} interval".replace("%", " %"), "evidence"] if levels else []
     table = Table(title="weights (change of the log-odds per unit of g(n))", title_justify="left")
+    name = min(_NAME, max((len(visible(t.name)) for t in held), default=4))
     # An interval says more than a bar, and a terminal has no room for both.
     shown_as = sure or [""]
     for column in ("term", "weight", *shown_as, *(["points"] if points else []), "g(n)"):
@@ -124,6 +127,7 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
             justify="right" if right else "left",
             overflow="fold",
             no_wrap=column not in ("term", "g(n)"),
+            min_width=name if column == "term" else None,
         )
     largest = max((abs(t.weight) for t in held), default=1.0)
     for term in held:

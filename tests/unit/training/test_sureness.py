@@ -72,11 +72,14 @@ def test_the_level_is_that_of_the_configuration(
 def test_a_job_without_intervals_says_why_and_goes_on(
     config: TrainingConfig, log: pd.DataFrame
 ) -> None:
-    # Without a penalty the weight of an event that only converts have grows without end.
+    # Who signs converts and nobody else does: without a penalty that weight grows without end.
     starts = log[log["event_type"] == "trial_started"]
-    paid = set(log.loc[log["event_type"] == "subscription_started", "customer_id"])
-    signed = starts[starts["customer_id"].isin(paid)].iloc[::3].assign(event_type="signed")
-    signed["timestamp"] += pd.Timedelta(days=1)
+    some = starts.iloc[::3]
+    signed = some.assign(event_type="signed", timestamp=some["timestamp"] + pd.Timedelta(days=1))
+    paid = some.assign(
+        event_type="subscription_started", timestamp=some["timestamp"] + pd.Timedelta(days=20)
+    )
+    others = log[~log["event_type"].str.startswith("subscription_")]
     asked = changed(
         config,
         counts=[{"events": ["login", "signed"], "window": "28d"}],
@@ -84,7 +87,7 @@ def test_a_job_without_intervals_says_why_and_goes_on(
         audit={"allow": ["decides_outcome", "late_power", "begins_with_outcome"]},
     )
     with pytest.warns(ConvergenceWarning, match="separated"):
-        result = train(asked, pd.concat([log, signed]))
+        result = train(asked, pd.concat([others, signed, paid]))
     assert result.intervals is None
     assert result.sure.words.startswith("No intervals: without the rules the weights have no fini")
     assert all(t.interval is None and t.evidence is None for t in result.weight_set.terms)
