@@ -116,11 +116,20 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
     held = [t for t in terms if t.weight or points.get(t.name)]
     levels = [t.interval.level for t in terms if t.interval is not None]
     sure = [f"{levels[0]:.0%} interval".replace("%", " %"), "evidence"] if levels else []
-    table = Table(title="weights (change of the log-odds per unit of g(n))", title_justify="left")
+    shown = {t.name: _g_of(t) for t in held}
+    alike = len(held) > 1 and len(set(shown.values())) == 1  # then it is said once
+    g = f"g(n) = {plain(shown[held[0].name], 120)}" if alike else "g(n)"
+    table = Table(title=f"weights (change of the log-odds per unit of {g})", title_justify="left")
     name = min(_NAME, max((len(visible(t.name)) for t in held), default=4))
     # An interval says more than a bar, and a terminal has no room for both.
     shown_as = sure or [""]
-    for column in ("term", "weight", *shown_as, *(["points"] if points else []), "g(n)"):
+    for column in (
+        "term",
+        "weight",
+        *shown_as,
+        *(["points"] if points else []),
+        *([] if alike else ["g(n)"]),
+    ):
         right = column in ("weight", "points") or "interval" in column
         table.add_column(
             column,
@@ -133,23 +142,27 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
     for term in held:
         bar = "█" * max(1, round((12 if points else 20) * abs(term.weight) / largest))
         colour = "blue" if term.weight > 0 else "red"
-        bare = term.model_copy(update={"cap": None, "transform": "identity"})
-        inside = ", ".join([f"{term.measure} {term.window}", *measured_as(bare)[1:]])
-        inside = f"min({inside}; {term.cap:g})" if term.cap else inside
-        shown = inside if term.transform == "identity" else f"{term.transform}({inside})"
         shown_points = [f"{points[term.name]:+d}".replace("+0", "0")] if points else []
         table.add_row(
             plain(term.name),
             f"{term.weight:+.3f}",
             *([_ends(term), term.evidence or "–"] if sure else [f"[{colour}]{bar}[/]"]),
             *shown_points,
-            plain(shown, 120),
+            *([] if alike else [plain(shown[term.name], 120)]),
         )
     zeros = len(terms) - len(held)
     rules = f"; rules that bind: {', '.join(visible(rule) for rule in active)}" if active else ""
     if zeros or rules:
         table.caption = Text(f"{zeros} terms have weight 0{rules}")
     return table
+
+
+def _g_of(term: WeightedTerm) -> str:
+    """Return how the count of a term enters the score."""
+    bare = term.model_copy(update={"cap": None, "transform": "identity"})
+    inside = ", ".join([f"{term.measure} {term.window}", *measured_as(bare)[1:]])
+    inside = f"min({inside}; {term.cap:g})" if term.cap else inside
+    return inside if term.transform == "identity" else f"{term.transform}({inside})"
 
 
 def _ends(term: WeightedTerm) -> str:
