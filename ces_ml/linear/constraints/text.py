@@ -128,7 +128,7 @@ class _Parser:
         if operators[0] == "=":
             return (self._fixed(terms),)
         if operators[0] == "<=":
-            return self._rising(terms, first_is_name=terms[0].name is not None)
+            return self._rising(terms)
         return self._falling(terms)
 
     def _begins_with(self, *words: str) -> bool:
@@ -279,7 +279,7 @@ class _Parser:
             raise refuse(self.text, "= fixes one weight at one number")
         return self._bounds(names[0], numbers[0].number, numbers[0].number)
 
-    def _rising(self, terms: list[_Term], *, first_is_name: bool) -> tuple[Constraint, ...]:
+    def _rising(self, terms: list[_Term]) -> tuple[Constraint, ...]:
         if len(terms) == 3 and terms[0].name is None and terms[2].name is None:
             return (self._bounds(terms[1], terms[0].number, terms[2].number),)
         return tuple(
