@@ -6,17 +6,13 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ces_ml.report.figures import FAINT, INK, POSITIVE, drawable
-from ces_ml.report.plain_text import visible
+from ces_ml.report.figures import FAINT, INK, POSITIVE
+from ces_ml.report.weight_lines import draw_weight_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "alpha_figure"]
-
-#: Okabe and Ito (2008), without yellow, which is faint on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_LONGEST_NAME = 30
+__all__ = ["alpha_figure"]
 
 
 def alpha_figure(
@@ -54,7 +50,9 @@ def alpha_figure(
         above, below = figure.subplots(2, 1, sharex=True)
         alphas = [row["alpha"] for row in tried]
         _draw_losses(above, alphas, tried)
-        _draw_weights(below, alphas, weights, alphas.index(chosen))
+        at = alphas.index(chosen)
+        size = {name: abs(values[at]) for name, values in weights.items()}
+        draw_weight_lines(below, alphas, weights, size, "-", linewidth=1.4)
         for axes in (above, below):
             axes.axvline(chosen, color=INK, linewidth=1.0, linestyle="--", zorder=4)
             axes.grid(color=FAINT, linewidth=0.6, zorder=0)
@@ -83,29 +81,3 @@ def _draw_losses(axes: Axes, alphas: Sequence[float], tried: Sequence[Mapping[st
     axes.plot(alphas, mean, "o-", color=POSITIVE, markersize=3.5, linewidth=1.4, label="mean")
     axes.set_ylabel("held-out log loss, nats", fontsize=9)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
-
-
-def _draw_weights(
-    axes: Axes, alphas: Sequence[float], weights: Mapping[str, Sequence[float]], at: int
-) -> None:
-    order = sorted(weights, key=lambda name: (-abs(weights[name][at]), name))
-    named, others = order[: len(COLOURS)], order[len(COLOURS) :]
-    for name in others:
-        axes.plot(alphas, weights[name], color="#BBBBBB", linewidth=0.8)
-    for name, colour in zip(named, COLOURS, strict=False):
-        shown = drawable(visible(name, _LONGEST_NAME), _LONGEST_NAME)
-        # Matplotlib leaves labels out that begin with an underscore.
-        label = f"\u200a{shown}" if shown.startswith("_") else shown
-        axes.plot(alphas, weights[name], color=colour, linewidth=1.4, label=label)
-    axes.axhline(0.0, color=INK, linewidth=0.8)
-    axes.set_ylabel("weight", fontsize=9)
-    legend = axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
-        frameon=False,
-        fontsize=9,
-        title=f"{len(others)} more in grey" if others else None,
-        title_fontsize=9,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # `$` in a name is a dollar, not mathematics

@@ -7,16 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ces_ml.report.alpha_figure import COLOURS
-from ces_ml.report.figures import FAINT, INK, NEGATIVE, POSITIVE, drawable
-from ces_ml.report.plain_text import visible
+from ces_ml.report.figures import FAINT, INK, NEGATIVE, POSITIVE
+from ces_ml.report.weight_lines import draw_weight_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["backtest_figure"]
-
-_LONGEST_NAME = 30
 
 
 def backtest_figure(
@@ -58,7 +55,8 @@ def backtest_figure(
         for level in (0.0, 1.0):
             middle.axhline(level, color=INK, linewidth=0.8, linestyle=":")
         middle.set_ylabel("calibration", fontsize=9)
-        _draw_weights(bottom, weights)
+        size = {name: max(map(abs, values), default=0.0) for name, values in weights.items()}
+        draw_weight_lines(bottom, at, weights, size, "o-", markersize=3.5)
         for axes in (top, middle, bottom):
             axes.grid(color=FAINT, linewidth=0.6, zorder=0)
             axes.set_axisbelow(True)
@@ -84,28 +82,3 @@ def _draw_lines(axes: Axes, folds: Sequence[Mapping[str, Any]], lines: Mapping[s
         shown = [math.nan if v is None or not math.isfinite(v) else v for v in values]
         axes.plot(range(len(folds)), shown, "o-", color=colour, markersize=4, label=label)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
-
-
-def _draw_weights(axes: Axes, weights: Mapping[str, Sequence[float]]) -> None:
-    order = sorted(weights, key=lambda name: (-max(map(abs, weights[name]), default=0.0), name))
-    named, others = order[: len(COLOURS)], order[len(COLOURS) :]
-    for name in others:
-        axes.plot(range(len(weights[name])), weights[name], color="#BBBBBB", linewidth=0.8)
-    for name, colour in zip(named, COLOURS, strict=False):
-        shown = drawable(visible(name, _LONGEST_NAME), _LONGEST_NAME)
-        # Matplotlib leaves labels out that begin with an underscore.
-        label = f"\u200a{shown}" if shown.startswith("_") else shown
-        places = range(len(weights[name]))
-        axes.plot(places, weights[name], "o-", color=colour, markersize=3.5, label=label)
-    axes.axhline(0.0, color=INK, linewidth=0.8)
-    axes.set_ylabel("weight", fontsize=9)
-    legend = axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
-        frameon=False,
-        fontsize=9,
-        title=f"{len(others)} more in grey" if others else None,
-        title_fontsize=9,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # `$` in a name is a dollar, not mathematics
