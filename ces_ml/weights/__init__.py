@@ -11,13 +11,8 @@ from ces_ml.weights.points import IntegerPoints
 from ces_ml.weights.recalibration import Recalibration
 from ces_ml.weights.scale import BAND_NAMES, Band, Scale
 from ces_ml.weights.verdict import Verdict
-from ces_ml.weights.weight_set import (
-    GoldenRow,
-    Interval,
-    Provenance,
-    WeightedTerm,
-    WeightSet,
-)
+from ces_ml.weights.weight_set import GoldenRow, Provenance, WeightSet
+from ces_ml.weights.weighted_term import Interval, WeightedTerm
 
 __all__ = [
     "BAND_NAMES",

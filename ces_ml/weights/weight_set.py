@@ -22,58 +22,12 @@ from ces_ml.weights.points import IntegerPoints
 from ces_ml.weights.recalibration import Recalibration
 from ces_ml.weights.scale import Band, Scale, tidy
 from ces_ml.weights.verdict import Verdict
+from ces_ml.weights.weighted_term import WeightedTerm
 
-__all__ = ["GoldenRow", "Interval", "Provenance", "WeightSet", "WeightedTerm"]
+__all__ = ["GoldenRow", "Provenance", "WeightSet"]
 
 FORMAT = "ces-ml/weight-set"
 SCHEMA_VERSION = 1
-
-
-class Interval(SpecModel):
-    """Where a weight lies with probability `level`.
-
-    Parameters
-    ----------
-    low, high : float
-        Ends of the interval.
-    level : float
-        Nominal coverage, between 0 and 1.
-    """
-
-    error_class = WeightSetError
-    low: float
-    high: float
-    level: float = Field(gt=0, lt=1)
-
-    @field_validator("low", "high")
-    @classmethod
-    def _rounded(cls, value: float) -> float:
-        return tidy(value)
-
-
-class WeightedTerm(Term):
-    """A term with its weight: the change of the log-odds of the good outcome per unit of g(n).
-
-    Parameters
-    ----------
-    weight : float
-        Kept to 12 significant digits.
-    interval : Interval, optional
-        How sure the weight is, where that was estimated.
-    evidence : {"strong", "some", "none", "rule"}, optional
-        Whether the data alone are sure of its sign: at 99 %, at 90 %, or not; ``"rule"`` where a
-        rule says what the weight is.
-    """
-
-    error_class = WeightSetError
-    weight: float
-    interval: Interval | None = None
-    evidence: Literal["strong", "some", "none", "rule"] | None = None
-
-    @field_validator("weight")
-    @classmethod
-    def _rounded(cls, value: float) -> float:
-        return tidy(value)
 
 
 class Provenance(SpecModel):
