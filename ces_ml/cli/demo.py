@@ -1,19 +1,41 @@
-"""What the demonstration prints at its end."""
+"""The command ``ces-ml demo``, and what it prints at its end."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 
-from ces_ml.cli.tables import print_next, print_result
-from ces_ml.training.demo import DemoScore
+from ces_ml.cli.app import app, out, progress_bar, reported
 
-__all__ = ["print_demo"]
+if TYPE_CHECKING:
+    from ces_ml.training.demo import DemoScore
+
+__all__ = ["demo", "print_demo"]
+
+
+@app.command(epilog="Examples:\n\n  ces-ml demo\n\n  ces-ml demo --folder /tmp/ces-ml-demo")
+@reported
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path(
+        "ces-ml-demo"
+    ),
+) -> None:
+    """Run the whole path on a grocery log: count, fit, track, promote, score, export."""
+    from ces_ml.training.demo import DEMO_STAGES, run_demo
+
+    with progress_bar(DEMO_STAGES) as progress:
+        done = run_demo(folder, progress=progress)
+    print_demo(out, done, os.path.relpath(folder))
 
 
 def print_demo(console: Console, done: list[DemoScore], folder: str) -> None:
     """Print what was learned, where it is, and what to type next."""
+    from ces_ml.cli.tables import print_next, print_result
+
     for score in done:
         print_result(console, score.result)
         bands = score.scored.scores["band"].value_counts()
