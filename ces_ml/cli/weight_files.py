@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ces_ml.cli.app import Store, Weights, app, out, reported
+from ces_ml.errors import SpecError
 
 __all__ = ["export", "show"]
 
@@ -33,13 +34,37 @@ def show(weights: Weights, store: Store = None) -> None:
 def export(
     weights: Weights,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write.")],
-    format: Annotated[str, typer.Option(help="Format of the export: json.")] = "json",
+    format: Annotated[
+        str, typer.Option(help="Format of the export; an unknown one lists those there are.")
+    ] = "json",
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the format; repeatable."),
+    ] = None,
     store: Store = None,
 ) -> None:
     """Write weights in a form that another scorer reads."""
     from ces_ml.exporters import export as write
     from ces_ml.tracking import load_weight_set
 
+    options = _options(option or [])
     weight_set = load_weight_set(weights, store)
-    out.print(f"weights written to {write(weight_set, output, format)}", soft_wrap=True)
+    written = write(weight_set, output, format, **options)
+    out.print(f"weights written to {written}", soft_wrap=True)
     out.print(f"[dim]{weight_set.fingerprint}[/dim]", soft_wrap=True)
+
+
+def _options(texts: list[str]) -> dict[str, str]:
+    """Return options by name; the exporters read their values from text."""
+    options = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name or name in ("path", "format", "weight_set"):
+            raise SpecError(
+                "an option of the export is not NAME=VALUE",
+                got=repr(text),
+                allowed="for example --option dialect=postgresql",
+                hint="correct the option; the format is given with --format",
+            )
+        options[name] = value
+    return options

@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from ces_ml.errors import SpecError
-from ces_ml.files import write_text
+from ces_ml.files import replacing
 from ces_ml.weights.weight_set import WeightSet
 
-__all__ = ["EXPORTERS", "Exporter", "export"]
+__all__ = ["EXPORTERS", "Exporter", "export", "render"]
 
 
-class Exporter(Protocol):
+@dataclass(frozen=True)
+class Exporter:
     """Renders a weight set for a consumer.
 
     Law: the consumer gives every golden row of the weight set the score that the row states, to
-    1e-9.
+    1e-9. Equal weight sets and options give equal bytes.
+
+    Parameters
+    ----------
+    consumer : str
+        Who reads the export, in words.
+    renderer : callable
+        Called with the weight set and options by name; returns the text of the file, or its bytes.
+    options : mapping of str to str
+        Options that `renderer` takes, by name, with what they do in words.
     """
 
-    def __call__(self, weight_set: WeightSet) -> str:
-        """Return the text of the exported file."""
-        ...
+    consumer: str
+    renderer: Callable[..., str | bytes]
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, weight_set: WeightSet, **options: object) -> str | bytes:
+        """Return the exported file; `options` must be declared.
+
+        Raises
+        ------
+        SpecError
+            If there is no such option.
+        """
+        for name in options:
+            if name not in self.options:
+                raise SpecError.unknown(
+                    "unknown option of the export",
+                    name,
+                    self.options,
+                    hint="correct the option, or leave it out",
+                )
+        return self.renderer(weight_set, **options)
 
 
 def _json(weight_set: WeightSet) -> str:
@@ -30,10 +59,45 @@ def _json(weight_set: WeightSet) -> str:
 
 
 #: Exporters by format.
-EXPORTERS: dict[str, Exporter] = {"json": _json}
+EXPORTERS: dict[str, Exporter] = {
+    "json": Exporter("ces-ml, and anything that reads JSON", _json),
+}
 
 
-def export(weight_set: WeightSet, path: str | os.PathLike[str], format: str = "json") -> Path:
+def render(weight_set: WeightSet, format: str = "json", **options: object) -> str | bytes:
+    """Return a weight set in a format that another scorer reads.
+
+    Parameters
+    ----------
+    weight_set : WeightSet
+    format : str, default="json"
+        A key of `EXPORTERS`.
+    **options
+        Options of the format.
+
+    Returns
+    -------
+    str or bytes
+        What `export` writes to a file.
+
+    Raises
+    ------
+    SpecError
+        If there is no such format or option.
+    """
+    if format not in EXPORTERS:
+        raise SpecError.unknown(
+            "unknown export format", format, EXPORTERS, hint="correct the format"
+        )
+    return EXPORTERS[format](weight_set, **options)
+
+
+def export(
+    weight_set: WeightSet,
+    path: str | os.PathLike[str],
+    format: str = "json",
+    **options: object,
+) -> Path:
     """Write a weight set in a format that another scorer reads, whole or not at all.
 
     Parameters
@@ -41,7 +105,10 @@ def export(weight_set: WeightSet, path: str | os.PathLike[str], format: str = "j
     weight_set : WeightSet
     path : path-like
         Where to write.
-    format : {"json"}, default="json"
+    format : str, default="json"
+        A key of `EXPORTERS`.
+    **options
+        Options of the format.
 
     Returns
     -------
@@ -51,12 +118,11 @@ def export(weight_set: WeightSet, path: str | os.PathLike[str], format: str = "j
     Raises
     ------
     SpecError
-        If there is no such format.
+        If there is no such format or option.
     OutputError
         If the path can't be written.
     """
-    if format not in EXPORTERS:
-        raise SpecError.unknown(
-            "unknown export format", format, EXPORTERS, hint="correct the format"
-        )
-    return write_text(path, EXPORTERS[format](weight_set))
+    made = render(weight_set, format, **options)
+    with replacing(path) as temporary:
+        temporary.write_bytes(made.encode("utf-8") if isinstance(made, str) else made)
+    return Path(path)

@@ -385,3 +385,9 @@ def select_a_moment() -> None:
     import select
 
     select.select([], [], [], 0.2)
+
+
+def test_an_option_of_an_export_that_is_not_name_and_value_is_refused(home: Path) -> None:
+    result = call("export", "weights.json", "-o", "x", "--option", "dialect")
+    assert result.exit_code == 2
+    assert "not NAME=VALUE" in result.output

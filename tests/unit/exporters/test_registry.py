@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ces_ml.errors import OutputError, SpecError
-from ces_ml.exporters import EXPORTERS, export
+from ces_ml.exporters import EXPORTERS, Exporter, export
 from ces_ml.spec import CountSpec
 from ces_ml.weights import Band, GoldenRow, Scale, WeightedTerm, WeightSet
 
@@ -53,6 +53,16 @@ def test_the_json_export_reads_back_equal(weight_set: WeightSet, tmp_path) -> No
 def test_an_unknown_format_is_refused_with_the_nearest(weight_set: WeightSet, tmp_path) -> None:
     with pytest.raises(SpecError, match=r"unknown export format(.|\n)*did you mean 'json'"):
         export(weight_set, tmp_path / "w", format="jsn")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_option_is_refused_with_the_nearest(weight_set: WeightSet, tmp_path) -> None:
+    exporter = Exporter("a test", lambda w, dialect="x": dialect, {"dialect": "which words"})
+    assert exporter(weight_set, dialect="y") == "y"
+    with pytest.raises(SpecError, match=r"unknown option of the export(.|\n)*mean 'dialect'"):
+        exporter(weight_set, dialekt="y")
+    with pytest.raises(SpecError, match="unknown option of the export"):
+        export(weight_set, tmp_path / "w", format="json", indent=4)
     assert not list(tmp_path.iterdir())
 
 
