@@ -38,6 +38,14 @@ def train(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Configurations trained at once.")] = 1,
     track: Annotated[bool, typer.Option(help="Log the run to MLflow.")] = True,
+    children: Annotated[
+        bool | None,
+        typer.Option(
+            "--children/--no-children",
+            help="Log every alpha and backtest fold as a run below the run of the weights.",
+            show_default="as the configuration says",
+        ),
+    ] = None,
     allow_leaks: Annotated[
         str | None,
         typer.Option(metavar="REASON", help="Go on whatever the leak audit finds, and say why."),
@@ -46,7 +54,7 @@ def train(
     """Learn weights from the event log that a configuration names, and track them."""
     from ces_ml.cli.tables import print_result
     from ces_ml.exporters import export
-    from ces_ml.tracking import Tracker
+    from ces_ml.tracking import Tracker, grouped
     from ces_ml.training import TrainingConfig, record
 
     if len(configs) > 1 and (output or register):
@@ -56,19 +64,29 @@ def train(
     read = [TrainingConfig.from_file(path) for path in configs]
     if allow_leaks is not None:
         read = [config.allowing_leaks(allow_leaks) for config in read]
-    for result in _trained(read, jobs):
-        # Everything is kept before anything is printed: the reader of the output may go away.
-        written = export(result.weight_set, output) if output else None
-        place = result.config.tracking
-        info = None
-        if track:
-            tracker = Tracker(store or place.store, experiment or place.experiment)
-            info = record(result, tracker, register_as=register)
-        print_result(out, result)
-        if written:
-            out.print(f"weights written to {written}", soft_wrap=True)
-        if info is not None:
-            _print_run(info, store or place.store, result.verdict)
+    results = _trained(read, jobs)
+    trackers = [
+        Tracker(store or c.tracking.store, experiment or c.tracking.experiment) for c in read
+    ]
+    with grouped(trackers if track else [], [c.name for c in read]) as parents:
+        for k, result in enumerate(results):
+            # Everything is kept before anything is printed: the reader may go away.
+            written = export(result.weight_set, output) if output else None
+            info = None
+            if track:
+                info = record(
+                    result,
+                    trackers[k],
+                    register_as=register,
+                    source=configs[k],
+                    children=children,
+                    parent_run_id=parents[k],
+                )
+            print_result(out, result)
+            if written:
+                out.print(f"weights written to {written}", soft_wrap=True)
+            if info is not None:
+                _print_run(info, store or result.config.tracking.store, result.verdict)
 
 
 def _trained(configs: list[TrainingConfig], jobs: int) -> list[TrainingResult]:
@@ -95,10 +113,13 @@ def _print_run(info: RunInfo, store: str | None, verdict: Verdict | None) -> Non
     name = f" --name {shlex.quote(info.model_name)}" if info.model_name else ""
     if verdict is not None and not verdict.worth_promoting:
         name += " --override 'WHY'"
+    # Without a server the pages are where `ces-ml ui` serves them.
+    server = info.url.partition("/#/")[0] if info.url else "http://127.0.0.1:5000"
     print_next(
         out,
         [
-            ("look at the run", f"ces-ml ui{at}" if not info.url else info.url),
+            ("look at the run", info.url or f"ces-ml ui{at}"),
+            ("compare it with others", info.experiment_page(server)),
             ("promote it", f"ces-ml promote {info.run_id}{name}{at}"),
             ("score customers", f"ces-ml score {info.run_id} EVENTS -o scores.parquet{at}"),
         ],

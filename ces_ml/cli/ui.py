@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from ces_ml.cli.app import Store, app, out, reported
 
@@ -21,7 +22,11 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Open the MLflow UI on a store; Ctrl-C stops it."""
-    from ces_ml.tracking import start_ui
+    from ces_ml.cli.tables import plain
+    from ces_ml.tracking import experiment_links, start_ui
 
-    out.print(f"http://{host}:{port}/#/experiments?workflowType=machine_learning", soft_wrap=True)
+    base = f"http://{host}:{port}"
+    for name, link in experiment_links(base, store):
+        out.print(Text.assemble(plain(name, 60), f": {link}"), soft_wrap=True)
+    out.print(f"all: {base}/#/experiments?workflowType=machine_learning", soft_wrap=True)
     raise typer.Exit(start_ui(store, host=host, port=port))

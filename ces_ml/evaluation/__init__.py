@@ -12,8 +12,15 @@ from ces_ml.evaluation.baselines import (
 from ces_ml.evaluation.ceiling import CEILINGS, Columns, ceiling_probability
 from ces_ml.evaluation.comparison import comparison
 from ces_ml.evaluation.cross_validation import PurgedGroupTimeSeriesSplit
+from ces_ml.evaluation.curves import gains_table, score_distribution
 from ces_ml.evaluation.data_verdict import DataVerdict, OutcomeData, TermData, data_verdict
 from ces_ml.evaluation.findings import FINDINGS, Finding, sorted_findings
+from ces_ml.evaluation.metric_intervals import (
+    YARDSTICK,
+    MetricInterval,
+    metric_intervals,
+    yardstick,
+)
 from ces_ml.evaluation.metrics import METRICS, Metric, evaluate_scores
 from ces_ml.evaluation.noise import LossDifference, loss_difference
 from ces_ml.evaluation.paired import Difference, paired_differences
@@ -39,6 +46,7 @@ __all__ = [
     "LEAST_CUSTOMERS",
     "METRICS",
     "RECALIBRATIONS",
+    "YARDSTICK",
     "Calibration",
     "Columns",
     "CoxLine",
@@ -47,6 +55,7 @@ __all__ = [
     "Finding",
     "LossDifference",
     "Metric",
+    "MetricInterval",
     "OutcomeData",
     "PurgedGroupTimeSeriesSplit",
     "ReliabilityBin",
@@ -62,16 +71,20 @@ __all__ = [
     "cox_line",
     "data_verdict",
     "evaluate_scores",
+    "gains_table",
     "halfway",
     "honest_bands",
     "loss_difference",
+    "metric_intervals",
     "paired_differences",
     "rate_interval",
     "reach_verdict",
     "recalibrate",
+    "score_distribution",
     "sorted_findings",
     "split_by_time",
     "univariate_weights",
     "vendor_bar",
     "weight_stability",
+    "yardstick",
 ]

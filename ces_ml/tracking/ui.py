@@ -23,15 +23,16 @@ _MODE = "workflowType=machine_learning"
 _STOP_TIMEOUT_S = 10.0
 
 
-def experiment_url(base: str, experiment_id: str) -> str:
-    """Return the address of an experiment's table of runs.
+def experiment_url(base: str, experiment_id: str, view: str | None = None) -> str:
+    """Return the address of an experiment's table of runs, as a shared view shows it.
 
     Examples
     --------
     >>> experiment_url("http://127.0.0.1:5000", "1")
     'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning'
     """
-    return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs?{_MODE}"
+    shown = f"&viewStateShareKey={view}" if view else ""
+    return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs?{_MODE}{shown}"
 
 
 def run_url(base: str, experiment_id: str, run_id: str) -> str:

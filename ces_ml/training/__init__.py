@@ -11,9 +11,11 @@ from ces_ml.training.backtest_job import backtest, backtest_stages
 from ces_ml.training.backtesting import BacktestFold, BacktestResult
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.job import TrainingResult, stages, train, train_many
-from ces_ml.training.recording import penalty_in_words, record
+from ces_ml.training.recording import record
+from ces_ml.training.run_files import penalty_in_words
 from ces_ml.training.scoring_job import ScoringResult, score_events, write_scores
 from ces_ml.training.sureness import Sureness
+from ces_ml.training.tried import record_tried
 
 __all__ = [
     "Alternative",
@@ -31,6 +33,7 @@ __all__ = [
     "backtest_stages",
     "penalty_in_words",
     "record",
+    "record_tried",
     "score_events",
     "stages",
     "train",

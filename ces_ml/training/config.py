@@ -187,11 +187,15 @@ class TrackingConfig(SpecModel):
         Name of the MLflow experiment.
     store : str, optional
         MLflow tracking URI; ``MLFLOW_TRACKING_URI`` or ``mlflow.db`` here when not given.
+    children : bool, default=False
+        Whether every alpha that was tried and every fold of the backtest gets a run of its own
+        below the run of the weights.
     """
 
     error_class = ConfigError
     experiment: str = Field(default="ces-ml", min_length=1)
     store: str | None = None
+    children: bool = False
 
 
 class TrainingConfig(SpecModel):
