@@ -65,7 +65,9 @@ def distribution_figure(table: Sequence[Mapping[str, float]], bands: Sequence[Ba
         axes.set_xlabel("score", fontsize=9)
         axes.set_ylabel("% of the outcome's held-out rows", fontsize=9)
         axes.set_title("Scores by outcome", fontsize=11, loc="left")
-        axes.legend(loc="upper right", frameon=False, fontsize=9)
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize=9
+        )
         axes.grid(axis="y", color=FAINT, linewidth=0.6, zorder=0)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)

@@ -29,7 +29,9 @@ __all__ = ["VIEW_KEY", "VIEW_TAG", "experiment_links", "keep_view", "view_state"
 VIEW_KEY = "ces-overview"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 #: Metrics that make a column, the first of them the order of the runs.
-_METRICS = ("roc_auc", "log_loss", "average_precision", "lift_at_10", "calibration/slope")
+_METRICS = ("roc_auc", "log_loss", "lift_at_10")
+#: Runs with weights that can be promoted: no groups, and none of what was tried on the way.
+_FILTER = "tags.`ces.kind` IS NULL"
 _FEWEST_METRICS, _MOST_WEIGHTS, _MOST_LINES = 4, 12, 24
 #: MLflow refuses longer tags of an experiment.
 _MAX_TAG = 20_000
@@ -57,7 +59,7 @@ def view_state(
     columns += [f"metrics.`{w}`" for w in weights[:_MOST_WEIGHTS]]
     first = f"metrics.`{main[0]}`" if main else "attributes.start_time"
     return {
-        "searchFilter": "",
+        "searchFilter": _FILTER,
         "orderByKey": first,
         "orderByAsc": bool(main) and main[0] == "log_loss",
         "startTime": "ALL",
