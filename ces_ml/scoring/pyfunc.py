@@ -34,8 +34,9 @@ class PyfuncScorer:
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return one row of scores a row of counts; see `Scorer.score`.
 
-        A missing column and a missing value both count 0: a request says what a customer did,
-        not what he did not. A row that names only the customer is scored as one without events.
+        A missing column and a missing value both count 0: a request says what happened, not what
+        did not. A row that names only the customer is scored as one without events. A reason that
+        adds nothing is the empty text, and its points are None.
 
         Raises
         ------
@@ -60,9 +61,19 @@ class PyfuncScorer:
 
 
 def _plain(scored: pd.DataFrame) -> pd.DataFrame:
-    """Write missing reasons as None: Spark and JSON would get pandas' own mark as a text."""
-    reasons = [c for c in scored.columns if str(c).startswith("reason_")]
-    plain = {c: scored[c].astype(object).where(scored[c].notna(), None) for c in reasons}
+    """Write what is missing so that it passes through MLflow's tools.
+
+    Its server writes a missing number as NaN, which is no JSON, and its Spark function makes the
+    text ``"None"`` of a missing text. So a missing number is None, and a missing reason the empty
+    text.
+    """
+    plain = {}
+    for name in map(str, scored.columns):
+        column = scored[name]
+        if name.startswith("reason_"):
+            plain[name] = column.fillna("").astype(object)
+        elif column.isna().any():
+            plain[name] = column.astype(object).where(column.notna(), None)
     return scored.assign(**plain)
 
 

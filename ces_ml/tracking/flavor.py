@@ -48,8 +48,8 @@ def signature(weight_set: WeightSet) -> Any:
         types.ColSpec(double, "probability"),
     ]
     for k in range(1, min(N_REASONS, len(weight_set.terms)) + 1):
-        # A reason that adds nothing is missing, which only an optional column may be.
-        outputs.append(types.ColSpec(string, f"reason_{k}", required=False))
+        # A reason that adds nothing is the empty text, and has no points.
+        outputs.append(types.ColSpec(string, f"reason_{k}"))
         outputs.append(types.ColSpec(double, f"points_{k}", required=False))
     inputs = None if "" in names else types.Schema(columns)
     return ModelSignature(inputs=inputs, outputs=types.Schema(outputs))

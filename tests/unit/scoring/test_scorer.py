@@ -1,3 +1,4 @@
+import json
 import warnings
 
 import numpy as np
@@ -193,12 +194,19 @@ def test_the_pyfunc_face_gives_the_same_scores(weight_set: WeightSet, tmp_path) 
         found = _load_pyfunc(str(place)).predict(COUNTS)
         expected = Scorer(weight_set).score(COUNTS)
         reasons = [c for c in expected if c.startswith("reason_")]
-        numbers = [c for c in expected if c not in reasons]
-        pd.testing.assert_frame_equal(found[numbers], expected[numbers])
-        # None, not pandas' own mark, which Spark and JSON would show as a text.
-        plain = [[None if pd.isna(r) else r for r in row] for row in expected[reasons].to_numpy()]
-        assert found[reasons].to_numpy().tolist() == plain
-        assert any(r is None for row in plain for r in row)
+        points = [c for c in expected if c.startswith("points_")]
+        others = [c for c in expected if c not in (*reasons, *points)]
+        pd.testing.assert_frame_equal(found[others], expected[others])
+        missing = expected[reasons].isna().to_numpy()
+        assert missing.any()
+        # What MLflow's server writes as JSON and its Spark function as a column.
+        texts, numbers = found[reasons].to_numpy(), found[points].to_numpy(dtype=object)
+        assert (texts[missing] == "").all()
+        assert all(n is None for n in numbers[missing])
+        assert (texts[~missing] == expected[reasons].to_numpy()[~missing]).all()
+        assert (numbers[~missing] == expected[points].to_numpy()[~missing]).all()
+    whole = json.dumps(found.to_dict(orient="records"), allow_nan=False)
+    assert json.loads(whole)[0]["points_3"] is None
 
 
 def test_the_pyfunc_face_takes_what_is_missing_as_zero_and_keeps_every_row(
