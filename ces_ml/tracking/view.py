@@ -32,7 +32,7 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 _METRICS = ("roc_auc", "log_loss", "lift_at_10")
 #: Runs with weights that can be promoted: no groups, and none of what was tried on the way.
 _FILTER = "tags.`ces.kind` IS NULL"
-_FEWEST_METRICS, _MOST_WEIGHTS, _MOST_LINES = 4, 12, 24
+_FEWEST_METRICS, _MOST_WEIGHTS, _MOST_LINES = 4, 12, 8
 #: MLflow refuses longer tags of an experiment.
 _MAX_TAG = 20_000
 
@@ -72,7 +72,7 @@ def view_state(
 
 
 def _charts(main: Sequence[str], weights: Sequence[str]) -> dict[str, Any]:
-    """Return a section of weights (all side by side, then one a chart) and one of metrics."""
+    """Return a section of weights (one a chart, then the largest together) and one of metrics."""
     sections = [
         {"uuid": f"ces-{name.lower()}", "name": name, "display": True, "isReordered": True}
         for name in ("Weights", "Metrics")
@@ -87,7 +87,7 @@ def _charts(main: Sequence[str], weights: Sequence[str]) -> dict[str, Any]:
     }
     bars = [(w, "ces-weights") for w in weights[:_MOST_WEIGHTS]]
     bars += [(m, "ces-metrics") for m in main]
-    charts = [parallel] + [
+    charts: list[dict[str, Any]] = [
         {
             "type": "BAR",
             "uuid": f"ces-bar-{k}",
@@ -97,6 +97,7 @@ def _charts(main: Sequence[str], weights: Sequence[str]) -> dict[str, Any]:
         }
         for k, (metric, section) in enumerate(bars)
     ]
+    charts.append(parallel)
     common = {"isGenerated": False, "deleted": False}
     return {
         "compareRunCharts": [{**chart, **common} for chart in charts],
