@@ -1,5 +1,6 @@
 """Is the score any good? Splits, metrics, baselines, verdicts and bands, all on held-out rows."""
 
+from ces_ml.evaluation.agreement import Agreement, agreement
 from ces_ml.evaluation.band_rates import honest_bands, rate_interval
 from ces_ml.evaluation.bands import choose_bands
 from ces_ml.evaluation.baselines import (
@@ -22,6 +23,7 @@ from ces_ml.evaluation.metric_intervals import (
     yardstick,
 )
 from ces_ml.evaluation.metrics import METRICS, Metric, evaluate_scores
+from ces_ml.evaluation.migration import Migration, band_migration, latest_rows
 from ces_ml.evaluation.noise import LossDifference, loss_difference
 from ces_ml.evaluation.paired import Difference, paired_differences
 from ces_ml.evaluation.recalibration import RECALIBRATIONS, recalibrate
@@ -47,6 +49,7 @@ __all__ = [
     "METRICS",
     "RECALIBRATIONS",
     "YARDSTICK",
+    "Agreement",
     "Calibration",
     "Columns",
     "CoxLine",
@@ -56,12 +59,15 @@ __all__ = [
     "LossDifference",
     "Metric",
     "MetricInterval",
+    "Migration",
     "OutcomeData",
     "PurgedGroupTimeSeriesSplit",
     "ReliabilityBin",
     "TermData",
     "TimeSplit",
     "VendorBar",
+    "agreement",
+    "band_migration",
     "baseline_scores",
     "calibrated",
     "calibration",
@@ -74,6 +80,7 @@ __all__ = [
     "gains_table",
     "halfway",
     "honest_bands",
+    "latest_rows",
     "loss_difference",
     "metric_intervals",
     "paired_differences",

@@ -4,6 +4,7 @@ from ces_ml.report.alpha_figure import alpha_figure
 from ces_ml.report.backtest_figure import backtest_figure
 from ces_ml.report.calibration_figure import calibration_figure
 from ces_ml.report.card import weight_card
+from ces_ml.report.comparison_page import comparison_page
 from ces_ml.report.distribution_figure import distribution_figure
 from ces_ml.report.figures import weights_figure
 from ces_ml.report.gains_figure import gains_figure
@@ -16,6 +17,7 @@ __all__ = [
     "alpha_figure",
     "backtest_figure",
     "calibration_figure",
+    "comparison_page",
     "distribution_figure",
     "gains_figure",
     "inspection_page",

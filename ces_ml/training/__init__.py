@@ -9,9 +9,12 @@ from ces_ml.training.alternatives import (
 from ces_ml.training.auditing import Audit
 from ces_ml.training.backtest_job import backtest, backtest_stages
 from ces_ml.training.backtesting import BacktestFold, BacktestResult
+from ces_ml.training.comparing import WeightSetComparison, compare_weight_sets
+from ces_ml.training.comparing_runs import ComparedRuns, compare_runs
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.job import TrainingResult, stages, train, train_many
-from ces_ml.training.recording import record
+from ces_ml.training.promoting import Judgement, Promotion, judge_promotion, promote
+from ces_ml.training.recording import penalty_in_words, record
 from ces_ml.training.run_files import penalty_in_words
 from ces_ml.training.scoring_job import ScoringResult, score_events, write_scores
 from ces_ml.training.sureness import Sureness
@@ -23,15 +26,23 @@ __all__ = [
     "Audit",
     "BacktestFold",
     "BacktestResult",
+    "ComparedRuns",
+    "Judgement",
+    "Promotion",
     "ScoringResult",
     "Sureness",
     "TrainingConfig",
     "TrainingResult",
+    "WeightSetComparison",
     "alternative_stages",
     "alternatives",
     "backtest",
     "backtest_stages",
+    "compare_runs",
+    "compare_weight_sets",
+    "judge_promotion",
     "penalty_in_words",
+    "promote",
     "record",
     "record_tried",
     "score_events",
