@@ -121,9 +121,9 @@ class PromotionConfig(SpecModel):
     @property
     def asked(self) -> tuple[str, ...]:
         """The rules that are asked, in the order in which they are judged."""
-        return tuple(
-            k for k in PromotionConfig.model_fields if getattr(self, k) not in (False, None, ())
-        )
+        values = {k: getattr(self, k) for k in PromotionConfig.model_fields}
+        # Not `if value`: a share of 0 is a rule too.
+        return tuple(k for k, v in values.items() if v is not False and v is not None and v != ())
 
     @property
     def needs_log(self) -> bool:
