@@ -102,7 +102,8 @@ def _beats_champion(rules: PromotionConfig, evidence: Evidence) -> _Found:
     if not math.isfinite(least):
         return _Found(False, "can't be judged: too few held-out customers for an interval")
     words = (
-        f"better by {_signed(gain)}, at {_percent(asked.confidence)} by {_signed(least)} or more; "
+        f"gain {_signed(gain)}, at {_percent(asked.confidence)} confidence at least "
+        f"{_signed(least)}; "
         f"{comparison.rows:,} held-out rows of {comparison.customers:,} customers"
     )
     if champion.seen:

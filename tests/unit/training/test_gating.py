@@ -119,7 +119,7 @@ def test_the_surely_gained_part_must_be_more_than_is_asked(metric, by, passed) -
     rule = {"beats_champion": {"metric": metric, "by": by}}
     found = judge(rule, both(compared_on_rows(low=0.01)))
     assert found.passed is passed
-    assert "better by +0.02, at 90 % by +0.01 or more" in found.found
+    assert "gain +0.02, at 90 % confidence at least +0.01; 100 held-out rows" in found.found
     assert "3 of them the champion may have learned from" in found.found
 
 
