@@ -209,4 +209,4 @@ def _plain(value: float | None) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.3g} %"
+    return "–" if share is None else f"{100 * share:.1f} %".replace(".0 %", " %")
