@@ -1,6 +1,6 @@
 """Exporters: a weight set in the form that another scorer reads."""
 
-from ces_ml.exporters.parity import PARITY, Parity, check_parity
+from ces_ml.exporters.parity import ParityResult, check_parity
 from ces_ml.exporters.registry import EXPORTERS, Exporter, export, render
 
-__all__ = ["EXPORTERS", "PARITY", "Exporter", "Parity", "check_parity", "export", "render"]
+__all__ = ["EXPORTERS", "Exporter", "ParityResult", "check_parity", "export", "render"]

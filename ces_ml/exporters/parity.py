@@ -1,4 +1,4 @@
-"""Do exported weights give the scores that the weight set states? Run, not believed."""
+"""Whether exports give the scores of the weight set that they were made of."""
 
 from __future__ import annotations
 
@@ -11,40 +11,77 @@ from ces_ml.errors import CesError
 from ces_ml.exporters.registry import render
 from ces_ml.weights import WeightSet, band_names, raw_scores, scores
 
-__all__ = ["PARITY", "Parity", "check_parity"]
+__all__ = ["TOLERANCE", "ParityResult", "check_parity"]
 
-#: Scores of the golden rows may differ by this much.
+#: How far raw score and score may lie apart.
 TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
-class Parity:
-    """What a consumer made of an exported weight set.
+class ParityResult:
+    """How an export did on the golden rows.
 
     Parameters
     ----------
     format : str
+        A key of `EXPORTERS`.
+    consumer : str
+        What read the export.
     rows : int
-        Golden rows that were scored.
-    worst : float
-        Largest difference of a raw score or a score from what the golden row states.
+        Golden rows that it scored.
+    largest : float
+        Largest difference of raw score or score.
     problem : str
-        Why it is not reproduced; empty where it is.
+        What is wrong, in words; empty where nothing is.
+    ran : bool
+        False where the consumer is not installed.
     """
 
     format: str
-    rows: int
-    worst: float
+    consumer: str
+    rows: int = 0
+    largest: float = 0.0
     problem: str = ""
+    ran: bool = True
 
     @property
-    def holds(self) -> bool:
-        """Whether every golden row is reproduced, and there is one."""
-        return not self.problem
+    def ok(self) -> bool:
+        """Whether the consumer ran and gave every golden row its scores."""
+        return self.ran and not self.problem
+
+
+def check_parity(weight_set: WeightSet) -> list[ParityResult]:
+    """Export a weight set in every format that this process can read back, and compare.
+
+    Returns
+    -------
+    list of ParityResult
+        One a format.
+
+    Examples
+    --------
+    >>> from ces_ml.weights import Band, Scale, WeightedTerm
+    >>> term = WeightedTerm(name="login", event="login", window="30d", weight=1.0)
+    >>> bare = WeightSet(name="demo", terms=(term,), intercept=0.0,
+    ...     scale=Scale(method="probability"), bands=(Band(name="all", from_score=0),))
+    >>> [found.format for found in check_parity(bare) if found.problem]
+    []
+    """
+    found = []
+    for name, (consumer, read) in _CONSUMERS.items():
+        try:
+            largest = read(weight_set)
+        except CesError as error:
+            found.append(ParityResult(name, consumer, problem=error.problem))
+            continue
+        # Not `>`: a score that is not a number is no score.
+        problem = "" if largest <= TOLERANCE else f"a golden row is off by {largest:.3g}"
+        found.append(ParityResult(name, consumer, len(weight_set.golden_rows), largest, problem))
+    return found
 
 
 def _json(weight_set: WeightSet) -> float:
-    """Write the weight set as JSON, read that back, and score the golden rows with it."""
+    """Score the golden rows with what JSON hands on; return the largest difference."""
     read = WeightSet.from_json(str(render(weight_set, "json")))
     worst = 0.0
     for row in weight_set.golden_rows:
@@ -56,46 +93,4 @@ def _json(weight_set: WeightSet) -> float:
     return float(worst)
 
 
-#: By format, a key of `EXPORTERS`: export the weight set, run the export in this process on the golden rows, and return
-#: the largest difference from what they state (infinite where a band differs). A `CesError` says
-#: why it can't be run.
-PARITY: dict[str, Callable[[WeightSet], float]] = {"json": _json}
-
-
-def check_parity(weight_set: WeightSet) -> tuple[Parity, ...]:
-    """Run every export that can be run in this process on the golden rows.
-
-    Parameters
-    ----------
-    weight_set : WeightSet
-
-    Returns
-    -------
-    tuple of Parity
-        One a format. Without golden rows nothing holds.
-
-    Examples
-    --------
-    >>> from ces_ml.weights import Band, Scale, WeightedTerm
-    >>> term = WeightedTerm(name="login", event="login", window="30d", weight=1.0)
-    >>> bare = WeightSet(name="demo", terms=(term,), intercept=0.0,
-    ...     scale=Scale(method="probability"), bands=(Band(name="all", from_score=0),))
-    >>> [(found.format, found.problem) for found in check_parity(bare)]
-    [('json', 'the weight set has no golden rows')]
-    """
-    rows = len(weight_set.golden_rows)
-    found = []
-    for name, verify in PARITY.items():
-        worst, problem = float("nan"), ""
-        if not rows:
-            problem = "the weight set has no golden rows"
-        else:
-            try:
-                worst = verify(weight_set)
-            except CesError as error:
-                problem = error.problem
-            else:
-                # Not `>`: a score that is not a number is no score.
-                problem = "" if worst <= TOLERANCE else f"a golden row is off by {worst:.3g}"
-        found.append(Parity(name, rows, worst, problem))
-    return tuple(found)
+_CONSUMERS: dict[str, tuple[str, Callable[[WeightSet], float]]] = {"json": ("ces-ml", _json)}

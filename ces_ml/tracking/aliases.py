@@ -64,7 +64,7 @@ def alias_history(
     Raises
     ------
     TrackingError
-        If there is no such name in the store.
+        If there is no such name in the store, or it never had the alias.
     """
     opened = open_store(store, make=False)
     model = registered(opened, name)
@@ -72,6 +72,14 @@ def alias_history(
         moves = moves_of(model, versions_of(opened, name))
     now = {a: str(version) for a, version in dict(model.aliases).items()}
     if alias is not None:
+        known = {m.alias for m in moves} | set(now)
+        if alias not in known:
+            raise TrackingError(
+                f"{show(name)} has never had such an alias",
+                got=show(alias),
+                allowed=did_you_mean(alias, known),
+                hint="correct the alias, or leave it out for all of them",
+            )
         moves = [m for m in moves if m.alias == alias]
         now = {a: version for a, version in now.items() if a == alias}
     return AliasHistory(name, tuple(moves), now)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import translate
 
-from ces_ml.errors import show
+from ces_ml.errors import WeightSetError, show
 from ces_ml.exporters import check_parity
 from ces_ml.tracking import RuleResult
 from ces_ml.tracking.gate import NOT_BETTER
@@ -170,13 +170,26 @@ def _calibration(rules: PromotionConfig, evidence: Evidence) -> _Found:
 
 
 def _export_parity(rules: PromotionConfig, evidence: Evidence) -> _Found:
-    found = check_parity(evidence.challenger)
-    broken = [f for f in found if not f.holds]
+    weight_set = evidence.challenger
+    if not weight_set.golden_rows:
+        return _Found(False, "can't be judged: the weight set has no golden rows")
+    try:
+        weight_set.verify()
+    except WeightSetError as error:
+        return _Found(False, error.problem)
+    found = check_parity(weight_set)
+    ran = [f for f in found if f.ran]
+    broken = [f for f in ran if not f.ok]
     if broken:
         return _Found(False, "; ".join(f"{f.format}: {f.problem}" for f in broken))
-    worst = max(f.worst for f in found)
-    names = ", ".join(f.format for f in found)
-    return _Found(True, f"{names}: {found[0].rows} golden rows, off by {worst:.1g} at most")
+    if not ran:
+        return _Found(False, "can't be judged: no export can be run here")
+    worst = max(f.largest for f in ran)
+    words = (
+        f"{', '.join(f.format for f in ran)}: {ran[0].rows} golden rows, off by {worst:.1g} at most"
+    )
+    left = ", ".join(f.format for f in found if not f.ran)
+    return _Found(True, words + (f"; not installed: {left}" if left else ""))
 
 
 def _missing(evidence: Evidence) -> _Found | None:
@@ -237,5 +250,8 @@ _RULES: dict[str, tuple[Callable[[PromotionConfig], str], _Judge]] = {
         _band_changes,
     ),
     "calibration": (_calibration_required, _calibration),
-    "export_parity": (lambda rules: "golden rows reproduced by every export", _export_parity),
+    "export_parity": (
+        lambda rules: "golden rows reproduced by every export that runs here",
+        _export_parity,
+    ),
 }

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ces_ml.spec.terms import Term
 from ces_ml.weights import WeightedTerm, WeightSet
@@ -146,17 +145,19 @@ def rank_flips(
     """
     names = [name for name in before if name in after]
     a, b = (np.array([side[n] for n in names], dtype=np.float64) for side in (before, after))
-    n = len(names)
-    gap_a, gap_b = a[:, None] - a[None, :], b[:, None] - b[None, :]
-    flips: NDArray[np.bool_] = (gap_a > _TIE) & (gap_b < -_TIE)
-    i, j = np.nonzero(flips)
-    gaps = np.minimum(gap_a[i, j], -gap_b[i, j])
-    clearest = np.argsort(-gaps, kind="stable")[:most]
+    swapped = 0
+    best: list[tuple[float, int, int]] = []
+    for i in range(len(names)):  # row by row: the whole square of many terms needs gigabytes
+        gap_a, gap_b = a[i] - a, b - b[i]
+        j = np.flatnonzero((gap_a > _TIE) & (gap_b > _TIE))
+        swapped += len(j)
+        gaps = np.minimum(gap_a[j], gap_b[j])
+        best += [(-float(gaps[k]), i, int(j[k])) for k in np.argsort(-gaps, kind="stable")[:most]]
     found = tuple(
-        RankFlip(names[x], names[y], (float(a[x]), float(a[y])), (float(b[x]), float(b[y])))
-        for x, y in zip(i[clearest], j[clearest], strict=True)
+        RankFlip(names[i], names[j], (float(a[i]), float(a[j])), (float(b[i]), float(b[j])))
+        for _, i, j in sorted(best)[:most]
     )
-    return found, len(i), n * (n - 1) // 2
+    return found, swapped, len(names) * (len(names) - 1) // 2
 
 
 def otherwise(before: Term, after: Term) -> str:

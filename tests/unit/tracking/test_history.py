@@ -142,6 +142,9 @@ def test_aliases_have_histories_of_their_own(tracker: Tracker, three) -> None:
     tracker.promote(three[0], "churn", alias="challenger")
     assert told(tracker, "challenger") == [("promote", "none", "1")]
     assert len(alias_history("churn", store=tracker.store).moves) == 4
+    with pytest.raises(TrackingError, match="'churn' has never had such an alias") as refused:
+        alias_history("churn", "champin", tracker.store)
+    assert "did you mean 'champion'" in refused.value.allowed
     with pytest.raises(TrackingError, match="there is no version before"):
         rollback("churn", "challenger", reason="x", store=tracker.store)
 

@@ -8,6 +8,8 @@ import pytest
 
 from ces_ml.errors import ConfigError
 from ces_ml.evaluation import Calibration, Difference, band_migration
+from ces_ml.exporters import ParityResult
+from ces_ml.training import gating
 from ces_ml.training.comparing import compared
 from ces_ml.training.gate_config import PromotionConfig
 from ces_ml.training.gating import CHALLENGER, CHAMPION, Evidence, judge_rules
@@ -191,20 +193,29 @@ def test_exports_must_reproduce_the_golden_rows() -> None:
     wrong = (GoldenRow(counts={"login": 1.0}, raw_score=9.0, score=50.0, band="high"),)
     found = judge({"export_parity": True}, both(golden_rows=wrong))
     assert not found.passed
-    assert found.found.startswith("json: golden row 0 gives another score")
+    assert found.found.startswith("golden row 0 gives another score")
     none = judge({"export_parity": True}, both(golden_rows=()))
-    assert (none.passed, none.found) == (False, "json: the weight set has no golden rows")
+    assert not none.passed
+    assert none.found == "can't be judged: the weight set has no golden rows"
 
 
-def test_an_export_that_goes_wrong_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ces_ml.exporters import parity
-
-    monkeypatch.setitem(parity.PARITY, "abacus", lambda weight_set: 0.25)
-    monkeypatch.setitem(parity.PARITY, "slide rule", lambda weight_set: float("nan"))
+@pytest.mark.parametrize(
+    ("results", "passed", "words"),
+    [
+        ([("a", 0.0, "", True), ("b", 1e-12, "", True)], True, "a, b: 1 golden rows, off by 1e-12"),
+        ([("a", 0.0, "", True), ("b", 9.0, "is off", True)], False, "b: is off"),
+        ([("a", 0.0, "", True), ("b", 0.0, "absent", False)], True, "not installed: b"),
+        ([("b", 0.0, "absent", False)], False, "can't be judged: no export can be run here"),
+    ],
+)
+def test_every_export_that_can_be_run_must_hold(
+    results, passed, words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [ParityResult(f, "x", 1, largest, why, ran) for f, largest, why, ran in results]
+    monkeypatch.setattr(gating, "check_parity", lambda weight_set: made)
     found = judge({"export_parity": True}, both())
-    assert found.found == (
-        "abacus: a golden row is off by 0.25; slide rule: a golden row is off by nan"
-    )
+    assert found.passed is passed
+    assert words in found.found
 
 
 @pytest.mark.parametrize(
