@@ -222,7 +222,7 @@ def compare_weight_sets(
     >>> new = train(TrainingConfig.parse(job | {"model": {"rules": ["login = 0"]}}), log).weight_set
     >>> found = compare_weight_sets({"old": old, "new": new}, config, log)
     >>> [d.metric for d in found.changes[0].differences], found.changes[0].migration.customers > 0
-    (['roc_auc', 'log_loss'], True)
+    (['roc_auc', 'log_loss', 'brier'], True)
     """
     if len(sets) < 2:
         raise SpecError(
@@ -328,6 +328,7 @@ def _change(
                 replicates=config.evaluation.replicates,
                 level=level,
                 seed=config.seed,
+                brier=True,
             )
         ),
         migration=band_migration(old.band[latest], new.band[latest], *bands),

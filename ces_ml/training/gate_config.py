@@ -17,16 +17,16 @@ class BeatsChampion(SpecModel):
 
     Parameters
     ----------
-    metric : {"roc_auc", "log_loss"}, default="roc_auc"
+    metric : {"roc_auc", "log_loss", "brier"}, default="roc_auc"
         On the held-out rows of the configuration, the same for both.
     by : float, default=0.0
-        How much better: a higher ROC AUC, a lower log loss. Negative: how much worse it may be.
+        How much better: a higher ROC AUC, a lower log loss or Brier score. Negative: how much worse it may be.
     confidence : float, default=0.9
         The share of resamples of the customers in which it must be better by more than that.
     """
 
     error_class = ConfigError
-    metric: Literal["roc_auc", "log_loss"] = "roc_auc"
+    metric: Literal["roc_auc", "log_loss", "brier"] = "roc_auc"
     by: float = 0.0
     confidence: float = Field(default=0.9, gt=0.5, lt=1)
 

@@ -211,7 +211,7 @@ def _beats_required(rules: PromotionConfig) -> str:
     asked = rules.beats_champion
     if asked is None:
         return ""
-    name = {"roc_auc": "ROC AUC", "log_loss": "log loss"}[asked.metric]
+    name = {"roc_auc": "ROC AUC", "log_loss": "log loss", "brier": "Brier score"}[asked.metric]
     return f"{name} better by more than {asked.by:g} at {_percent(asked.confidence)} confidence"
 
 

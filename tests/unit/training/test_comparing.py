@@ -63,7 +63,12 @@ def test_metrics_and_paired_intervals_are_those_of_the_evaluation(
     for one, raw, p in zip(found.sets, (old, new), (p_old, p_new), strict=True):
         assert one.metrics == pytest.approx(evaluate_scores(rows.outcomes, raw, p), abs=1e-12)
     expected = paired_differences(
-        rows.outcomes, (new, p_new), {"old": (old, p_old)}, rows.customer.to_numpy(), seed=0
+        rows.outcomes,
+        (new, p_new),
+        {"old": (old, p_old)},
+        rows.customer.to_numpy(),
+        seed=0,
+        brier=True,
     )
     for ours, theirs in zip(found.changes[0].differences, expected, strict=True):
         assert (ours.against, ours.metric, ours.level) == ("old", theirs.metric, 0.9)
@@ -161,7 +166,7 @@ def test_without_a_log_weights_are_compared_and_that_is_said(other, result) -> N
 def test_a_weight_set_in_place_of_itself_changes_nothing(config, log, result) -> None:
     same = compare_weight_sets({"a": result.weight_set, "b": result.weight_set}, config, log)
     change = same.changes[0]
-    assert [(d.value, d.low, d.high) for d in change.differences] == [(0.0, 0.0, 0.0)] * 2
+    assert [(d.value, d.low, d.high) for d in change.differences] == [(0.0, 0.0, 0.0)] * 3
     assert change.migration.changed == 0
     assert change.agreement.spearman == 1.0
     assert (change.sign_flips, change.swapped) == ((), 0)

@@ -45,7 +45,10 @@ def compared_on_rows(low: float = 0.01, seen: int | None = 0, moved: int = 2, **
         bare.changes[0],
         differences=(
             Difference(CHAMPION, "roc_auc", low + 0.01, low, low + 0.02, 0.8),
-            Difference(CHAMPION, "log_loss", -low - 0.01, -low - 0.02, -low, 0.8),
+            *(
+                Difference(CHAMPION, metric, -low - 0.01, -low - 0.02, -low, 0.8)
+                for metric in ("log_loss", "brier")
+            ),
         ),
         migration=band_migration(
             bands, ["high"] * moved + bands[moved:], ["low", "high"], ["low", "high"]
@@ -115,7 +118,7 @@ def test_rules_that_need_a_log_fail_with_the_reason_where_there_is_none(rules) -
     assert found.found == "can't be judged: the log is not there ('/x')"
 
 
-@pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss", "brier"])
 @pytest.mark.parametrize(("by", "passed"), [(0.0, True), (0.009, True), (0.01, False)])
 def test_the_surely_gained_part_must_be_more_than_is_asked(metric, by, passed) -> None:
     rule = {"beats_champion": {"metric": metric, "by": by}}
