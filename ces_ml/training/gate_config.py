@@ -20,7 +20,8 @@ class BeatsChampion(SpecModel):
     metric : {"roc_auc", "log_loss", "brier"}, default="roc_auc"
         On the held-out rows of the configuration, the same for both.
     by : float, default=0.0
-        How much better: a higher ROC AUC, a lower log loss or Brier score. Negative: how much worse it may be.
+        How much better: a higher ROC AUC, a lower log loss or Brier score. Negative: how much worse
+        it may be.
     confidence : float, default=0.9
         The share of resamples of the customers in which it must be better by more than that.
     """
