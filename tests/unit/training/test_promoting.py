@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -292,7 +294,8 @@ def server(place: Path) -> Iterator[str]:
                     running.wait(timeout=0.2)
         yield url
     finally:
-        running.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGTERM)  # the server and its worker
         running.wait(timeout=60)
 
 
