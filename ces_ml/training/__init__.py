@@ -14,7 +14,7 @@ from ces_ml.training.comparing_runs import ComparedRuns, compare_runs
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.job import TrainingResult, stages, train, train_many
 from ces_ml.training.promoting import Judgement, Promotion, judge_promotion, promote
-from ces_ml.training.recording import penalty_in_words, record
+from ces_ml.training.recording import record
 from ces_ml.training.run_files import penalty_in_words
 from ces_ml.training.scoring_job import ScoringResult, score_events, write_scores
 from ces_ml.training.sureness import Sureness
