@@ -8,10 +8,11 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 import pytest
 from hypothesis import settings
 
-# CI repeats the same examples, so that a change is judged by itself; other runs search on.
-settings.register_profile("ci", derandomize=True, print_blob=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# CI repeats the same examples, so that a change is judged by itself; other runs search on. A
+# deadline would judge the machine.
+settings.register_profile("search", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "search")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
