@@ -10,8 +10,21 @@ from ces_ml._version import __version__
 
 # A command stands in the program once its module is imported, in the order of the imports.
 # isort: off
-from ces_ml.cli import logs, count, train, past, compare, promote, history, rollback
-from ces_ml.cli import score, weight_files, ui, demo
+from ces_ml.cli import (
+    logs,
+    count,
+    train,
+    track,
+    past,
+    compare,
+    promote,
+    history,
+    rollback,
+    score,
+    weight_files,
+    ui,
+    demo,
+)
 from ces_ml.cli.app import app
 
 # isort: on
@@ -20,8 +33,19 @@ __all__ = ["app", "main"]
 
 #: The modules of the commands.
 COMMANDS = (
-    *(logs, count, train, past, compare, promote, history, rollback),
-    *(score, weight_files, ui, demo),
+    logs,
+    count,
+    train,
+    track,
+    past,
+    compare,
+    promote,
+    history,
+    rollback,
+    score,
+    weight_files,
+    ui,
+    demo,
 )
 
 

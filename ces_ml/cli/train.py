@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from ces_ml.cli.app import Store, app, out, progress_bar, reported
+from ces_ml.cli.app import Store, app, err, out, print_error, progress_bar, reported
+from ces_ml.errors import NotLoggedError
 
 if TYPE_CHECKING:
     from ces_ml.tracking import RunInfo
@@ -46,6 +47,13 @@ def train(
             show_default="as the configuration says",
         ),
     ] = None,
+    outbox: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that keeps a run that can't be logged.",
+            show_default="ces-ml-outbox beside the store, or here",
+        ),
+    ] = None,
     allow_leaks: Annotated[
         str | None,
         typer.Option(metavar="REASON", help="Go on whatever the leak audit finds, and say why."),
@@ -54,39 +62,51 @@ def train(
     """Learn weights from the event log that a configuration names, and track them."""
     from ces_ml.cli.tables import print_result
     from ces_ml.exporters import export
-    from ces_ml.tracking import Tracker, grouped
+    from ces_ml.tracking import Tracker, check_name, grouped
     from ces_ml.training import TrainingConfig, record
 
     if len(configs) > 1 and (output or register):
         raise typer.BadParameter("--output and --register take one CONFIG")
     if register and not track:
         raise typer.BadParameter("--register needs tracking: leave out --no-track")
+    if register:
+        check_name(register)
     read = [TrainingConfig.from_file(path) for path in configs]
     if allow_leaks is not None:
         read = [config.allowing_leaks(allow_leaks) for config in read]
-    results = _trained(read, jobs)
+    # A store that is none is told before hours of training.
     trackers = [
-        Tracker(store or c.tracking.store, experiment or c.tracking.experiment) for c in read
+        Tracker(store or c.tracking.store, experiment or c.tracking.experiment, outbox=outbox)
+        for c in read
     ]
+    results = _trained(read, jobs)
+    failed = False
     with grouped(trackers if track else [], [c.name for c in read]) as parents:
         for k, result in enumerate(results):
             # Everything is kept before anything is printed: the reader may go away.
             written = export(result.weight_set, output) if output else None
-            info = None
+            info, error = None, None
             if track:
-                info = record(
-                    result,
-                    trackers[k],
-                    register_as=register,
-                    source=configs[k],
-                    children=children,
-                    parent_run_id=parents[k],
-                )
+                try:
+                    info = record(
+                        result,
+                        trackers[k],
+                        register_as=register,
+                        source=configs[k],
+                        children=children,
+                        parent_run_id=parents[k],
+                    )
+                except NotLoggedError as caught:  # the others are logged all the same
+                    error, failed = caught, True
             print_result(out, result)
             if written:
                 out.print(f"weights written to {written}", soft_wrap=True)
             if info is not None:
                 _print_run(info, store or result.config.tracking.store, result.verdict)
+            if error is not None:
+                _print_not_logged(error, trackers[k].store)
+    if failed:
+        raise typer.Exit(2)
 
 
 def _trained(configs: list[TrainingConfig], jobs: int) -> list[TrainingResult]:
@@ -100,6 +120,23 @@ def _trained(configs: list[TrainingConfig], jobs: int) -> list[TrainingResult]:
     with progress_bar(1) as progress:
         progress(f"training {len(configs)} weight sets")
         return train_many(configs, n_jobs=jobs)
+
+
+def _print_not_logged(error: NotLoggedError, store: str) -> None:
+    """Print why the run is not in the store, where it is, and how it gets there."""
+    from ces_ml.cli.tables import print_next
+    from ces_ml.cli.track import resuming
+
+    print_error(error)
+    if error.entry is not None:
+        weights = shlex.quote(str(error.entry / "weights.json"))
+        print_next(
+            err,
+            [
+                ("log the run when the store works again", resuming(error.entry.parent, store)),
+                ("look at the weights until then", f"ces-ml show {weights}"),
+            ],
+        )
 
 
 def _print_run(info: RunInfo, store: str | None, verdict: Verdict | None) -> None:

@@ -21,6 +21,7 @@ from ces_ml.weights import WeightSet
 __all__ = [
     "ChildRun",
     "RunRecord",
+    "check_artifact_path",
     "finite_metrics",
     "group_record",
     "own_tags",
@@ -122,7 +123,7 @@ def run_record(
     if long:
         files[LONG_VALUES] = json.dumps(long, indent=2, ensure_ascii=False).encode()
     for path in files:
-        _check_artifact_path(path)
+        check_artifact_path(path)
     finite = finite_metrics(metrics) | _weight_metrics(weight_set)
     return RunRecord(
         params=short_params, metrics=finite, tags=short_tags, files=files, children=tuple(children)
@@ -247,7 +248,8 @@ def _cell(value: Any) -> Any:
     return value if isinstance(value, str | bool | int | float | None) else str(value)
 
 
-def _check_artifact_path(path: str) -> None:
+def check_artifact_path(path: str) -> None:
+    """Refuse a path that does not stay below the run's folder."""
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
         raise TrackingError(

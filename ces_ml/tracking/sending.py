@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ces_ml.tracking import flavor
 from ces_ml.tracking.keys import model_label
+from ces_ml.tracking.patience import GIVING_UP, patience
 from ces_ml.tracking.quiet import mlflow_part
 from ces_ml.tracking.record import RunRecord
 from ces_ml.tracking.registry import FINGERPRINT_TAG
@@ -90,7 +91,7 @@ def log_model(
             )
             client.log_model_artifacts(model.model_id, folder)
     except BaseException:
-        with suppress(Exception):
+        with suppress(Exception), patience(GIVING_UP):
             client.finalize_logged_model(model.model_id, "FAILED")
         raise
     client.log_outputs(run_id, [entities.LoggedModelOutput(model.model_id, step=0)])

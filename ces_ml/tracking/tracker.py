@@ -15,6 +15,9 @@ from ces_ml.tracking.children import PARENT_TAG, log_children
 from ces_ml.tracking.explain import explaining
 from ces_ml.tracking.gate import check_verdict
 from ces_ml.tracking.load import load_weight_set
+from ces_ml.tracking.outbox import kept_if_not_logged
+from ces_ml.tracking.patience import GIVING_UP, OPENING, patience
+from ces_ml.tracking.pending import LOG_ID_TAG, PendingRun
 from ces_ml.tracking.record import ChildRun, group_record, run_record, short_values
 from ces_ml.tracking.registry import (
     check_name,
@@ -22,6 +25,7 @@ from ces_ml.tracking.registry import (
     move_alias,
     register,
 )
+from ces_ml.tracking.retries import tidied
 from ces_ml.tracking.sending import log_dataset, log_files, log_model, log_values
 from ces_ml.tracking.store import Store, open_store, resolve_store
 from ces_ml.tracking.ui import experiment_url, run_url
@@ -99,10 +103,15 @@ class Tracker:
     """
 
     def __init__(
-        self, store: str | os.PathLike[str] | None = None, experiment: str = "ces-ml"
+        self,
+        store: str | os.PathLike[str] | None = None,
+        experiment: str = "ces-ml",
+        *,
+        outbox: str | os.PathLike[str] | None = None,
     ) -> None:
         self.store = resolve_store(store)
         self.experiment = experiment
+        self.outbox = outbox
 
     @cached_property
     def _open(self) -> Store:
@@ -159,7 +168,10 @@ class Tracker:
         Raises
         ------
         TrackingError
-            If anything goes wrong; the run is then marked as failed.
+            If an argument is not allowed.
+        NotLoggedError
+            If anything goes wrong after that; the run is then marked as failed where the store
+            can be reached, and kept in an outbox.
         """
         if register_as is not None:
             check_name(register_as)
@@ -173,21 +185,48 @@ class Tracker:
             tables=tables,
             children=children,
         )
-        store = self._open
-        experiment_id = store.experiment_id(self.experiment)
-        with explaining(store.uri, "log the run"):
-            made = store.client.create_run(experiment_id, run_name=run_name)
-        run_id = str(made.info.run_id)
-        version = None
-        with explaining(store.uri, "log the run"), _ending(store, run_id):
-            log_dataset(store, run_id, weight_set)
-            model = log_model(store, experiment_id, run_id, run_name, weight_set, record)
-            log_values(store, run_id, record, model.model_id)
-            log_files(store, run_id, record)
-            below = log_children(store, experiment_id, run_id, record)
-            if register_as is not None:
-                version = register(store, model, register_as)
-        keep_view(store, experiment_id, weight_set, record.metrics, record.tags)
+        run = PendingRun(
+            weight_set=weight_set,
+            record=record,
+            run_name=run_name,
+            experiment=self.experiment,
+            register_as=register_as,
+            store=self.store,
+        )
+        with kept_if_not_logged(run, self.store, self.outbox):
+            return self.log_pending(run)
+
+    def log_pending(self, run: PendingRun) -> RunInfo:
+        """Log a run; one that was tried before is not logged twice. See `resume_outbox`."""
+        store, register_as = self._open, run.register_as
+        experiment_id = store.experiment_id(run.experiment)
+        done = tidied(store, experiment_id, run) if run.again else None
+        below: list[str] = []
+        if done is not None:
+            run_id, version = done
+        else:
+            with explaining(store.uri, "log the run"):
+                made = store.client.create_run(
+                    experiment_id,
+                    start_time=run.started_ms,
+                    run_name=run.run_name,
+                    tags={LOG_ID_TAG: run.log_id},
+                )
+            run_id, version = str(made.info.run_id), None
+            # One that waited in an outbox ends when it began: the wait is not what it took.
+            end_time = run.started_ms if run.again else None
+            with explaining(store.uri, "log the run"), _ending(store, run_id, end_time):
+                log_dataset(store, run_id, run.weight_set)
+                model = log_model(
+                    store, experiment_id, run_id, run.run_name, run.weight_set, run.record
+                )
+                log_values(store, run_id, run.record, model.model_id)
+                log_files(store, run_id, run.record)
+                below = log_children(store, experiment_id, run_id, run.record)
+                if register_as is not None:
+                    version = register(store, model, register_as)
+        with patience(OPENING):
+            keep_view(store, experiment_id, run.weight_set, run.record.metrics, run.record.tags)
         url = run_url(store.uri, experiment_id, run_id) if store.is_server else None
         return RunInfo(
             run_id=run_id,
@@ -324,13 +363,13 @@ class Tracker:
 
 
 @contextmanager
-def _ending(store: Store, run_id: str) -> Iterator[None]:
+def _ending(store: Store, run_id: str, end_time: int | None = None) -> Iterator[None]:
     """End the run when the block ends: finished, failed, or killed where it was interrupted."""
     try:
         yield
     except BaseException as error:
-        with suppress(Exception):
+        with suppress(Exception), patience(GIVING_UP):
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
             store.client.set_terminated(run_id, status)
         raise
-    store.client.set_terminated(run_id, "FINISHED")
+    store.client.set_terminated(run_id, "FINISHED", end_time=end_time)

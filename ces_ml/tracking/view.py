@@ -20,14 +20,11 @@ from typing import Any
 from ces_ml.tracking.explain import explaining
 from ces_ml.tracking.keys import metric_keys
 from ces_ml.tracking.store import Store, open_store
-from ces_ml.tracking.ui import experiment_url
+from ces_ml.tracking.ui import VIEW_KEY, VIEW_TAG, experiment_url
 from ces_ml.weights import WeightSet
 
 __all__ = ["VIEW_KEY", "VIEW_TAG", "experiment_links", "keep_view", "view_state"]
 
-#: Name of the view in addresses: ``viewStateShareKey=…``.
-VIEW_KEY = "ces-overview"
-VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 #: Metrics that make a column, the first of them the order of the runs.
 _METRICS = ("roc_auc", "log_loss", "lift_at_10")
 #: Runs with weights that can be promoted: no groups, and none of what was tried on the way.

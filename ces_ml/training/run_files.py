@@ -18,6 +18,7 @@ from ces_ml.report import (
     weight_card,
     weights_figure,
 )
+from ces_ml.tracking import without_password
 from ces_ml.training.config import AlphaByFolds, TrainingConfig
 from ces_ml.training.job import TrainingResult
 
@@ -81,7 +82,10 @@ def tables_of(result: TrainingResult) -> dict[str, list[dict[str, Any]]]:
 
 
 def set_values(config: TrainingConfig) -> dict[str, Any]:
-    """Return the configuration without what is at its default; what was asked for stays whole."""
+    """Return the configuration without what is at its default; what was asked for stays whole.
+
+    The password in the address of a store is left out.
+    """
     body = config.model_dump(mode="json", exclude_defaults=True)
     if isinstance(config.model.alpha, AlphaByFolds):
         body["model"]["alpha"] = config.model.alpha.model_dump(mode="json")
@@ -89,6 +93,8 @@ def set_values(config: TrainingConfig) -> dict[str, Any]:
         body["points"] = config.points.model_dump(mode="json")
     if config.backtest is not None:
         body["backtest"] = config.backtest.model_dump(mode="json")
+    if config.tracking.store is not None:
+        body["tracking"]["store"] = without_password(config.tracking.store)
     return body
 
 

@@ -31,6 +31,7 @@ COMMANDS = [
     "inspect",
     "prepare",
     "train",
+    "track",
     "backtest",
     "alternatives",
     "compare",

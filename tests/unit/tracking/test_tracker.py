@@ -166,7 +166,7 @@ def test_a_run_that_breaks_off_is_marked_failed_and_told_as_a_tracking_error(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tracker_module, "log_files", full)
-    with pytest.raises(TrackingError, match="can't be written") as caught:
+    with pytest.raises(TrackingError, match="disk of the tracking store is full") as caught:
         log(weight_set, run_name="broken")
     assert "No space left" in str(caught.value)
     runs = store.client.search_runs([store.experiment_id("tests")])
