@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ces_ml.features import read_counts as read_counts
     from ces_ml.features import write_counts as write_counts
     from ces_ml.linear import ConstrainedLogisticRegression as ConstrainedLogisticRegression
+    from ces_ml.scoring import OnlineScorer as OnlineScorer
     from ces_ml.scoring import Scorer as Scorer
     from ces_ml.spec import CountRule as CountRule
     from ces_ml.spec import CountSpec as CountSpec
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ces_ml.tracking import load_weight_set as load_weight_set
     from ces_ml.training import TrainingConfig as TrainingConfig
     from ces_ml.training import backtest as backtest
+    from ces_ml.training import declines as declines
+    from ces_ml.training import explain_change as explain_change
     from ces_ml.training import record as record
     from ces_ml.training import score_events as score_events
     from ces_ml.training import train as train
@@ -41,6 +44,7 @@ _HOMES = {
     "CountRule": "ces_ml.spec",
     "CountSpec": "ces_ml.spec",
     "EventSchema": "ces_ml.events",
+    "OnlineScorer": "ces_ml.scoring",
     "OutcomeSpec": "ces_ml.spec",
     "PurgedGroupTimeSeriesSplit": "ces_ml.evaluation",
     "Scorer": "ces_ml.scoring",
@@ -49,6 +53,8 @@ _HOMES = {
     "WeightSet": "ces_ml.weights",
     "backtest": "ces_ml.training",
     "build_counts": "ces_ml.features",
+    "declines": "ces_ml.training",
+    "explain_change": "ces_ml.training",
     "export": "ces_ml.exporters",
     "inspect_events": "ces_ml.features",
     "load_weight_set": "ces_ml.tracking",

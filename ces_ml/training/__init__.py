@@ -9,9 +9,11 @@ from ces_ml.training.alternatives import (
 from ces_ml.training.auditing import Audit
 from ces_ml.training.backtest_job import backtest, backtest_stages
 from ces_ml.training.backtesting import BacktestFold, BacktestResult
+from ces_ml.training.change_job import explain_change
 from ces_ml.training.comparing import WeightSetComparison, compare_weight_sets
 from ces_ml.training.comparing_runs import ComparedRuns, compare_runs
 from ces_ml.training.config import TrainingConfig
+from ces_ml.training.decline_job import Declines, declines
 from ces_ml.training.job import TrainingResult, stages, train, train_many
 from ces_ml.training.promoting import Judgement, Promotion, judge_promotion, promote
 from ces_ml.training.recording import record
@@ -27,6 +29,7 @@ __all__ = [
     "BacktestFold",
     "BacktestResult",
     "ComparedRuns",
+    "Declines",
     "Judgement",
     "Promotion",
     "ScoringResult",
@@ -40,6 +43,8 @@ __all__ = [
     "backtest_stages",
     "compare_runs",
     "compare_weight_sets",
+    "declines",
+    "explain_change",
     "judge_promotion",
     "penalty_in_words",
     "promote",
