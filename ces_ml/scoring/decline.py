@@ -53,7 +53,8 @@ def fall_p_values(changes: Floats) -> tuple[Floats, Floats, Floats]:
         if k == 0:
             spread = wide
     past = np.sort(z[:, 1:], axis=None)
-    p: Floats = (1.0 + np.searchsorted(past, z[:, 0], side="right")) / (1.0 + len(past))
+    as_far = np.searchsorted(past, z[:, 0], side="right")
+    p = np.asarray((1.0 + as_far) / (1.0 + len(past)), dtype=np.float64)
     return p, z[:, 0], spread
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,9 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ces_ml.errors import EventLogError, SpecError, WeightSetError, show
-from ces_ml.scoring.online_events import as_frame, frame_events, moment_us, plain_customer
+from ces_ml.scoring.online_buffer import ID, EventBuffer
+from ces_ml.scoring.online_events import (
+    as_frame,
+    frame_events,
+    moment_us,
+    plain_customer,
+    wanted_columns,
+)
 from ces_ml.scoring.online_files import read_states, write_states
-from ces_ml.scoring.online_filters import fits, kinds_in, read_as
 from ces_ml.scoring.online_plan import OnlinePlan
 from ces_ml.scoring.online_state import packed, unpacked
 from ces_ml.scoring.online_store import OnlineStore
@@ -27,7 +32,6 @@ __all__ = ["OnlineScorer"]
 
 #: Events that are held back until they are worth a pass.
 _BUFFER = 8192
-_ID = "\0event id"
 
 
 class OnlineScorer:
@@ -104,11 +108,7 @@ class OnlineScorer:
         self._plan = OnlinePlan(weight_set, Duration(granularity), Duration(lookback), horizon)
         self._store = OnlineStore(self._plan)
         self._report = dict.fromkeys(("events", "not_counted"), 0)
-        self._columns = {p.column for p in self._plan.counting.properties}
-        self._kinds = {k for f in self._plan.counting.filters for k in kinds_in(f)}
-        self._columns |= {column for column, _ in self._kinds}
-        self._texts = {p.column for p in self._plan.texts}
-        self._clear_buffer()
+        self._buffer = EventBuffer(self._plan)
 
     @property
     def weight_set(self) -> WeightSet:
@@ -178,31 +178,12 @@ class OnlineScorer:
         SpecError
             If a time is no moment.
         """
-        if customer is None or event_type is None:
-            raise EventLogError(
-                "an event says neither whose nor what it is",
-                got=f"customer {show(customer)}, event type {show(event_type)}",
-                allowed="an id and an event type",
-                hint="leave out events without them; the batch drops them, too",
-            )
-        at = moment_us(timestamp)
         if event_id is None and self._plan.dedupe is not None:
             raise _no_id()
-        given = properties or {}
-        schema = self.weight_set.events
-        row = {name: given.get(name) for name in self._columns}
-        if value is not None and schema.value_col in row:
-            row[schema.value_col] = value
-        if self._columns:
-            self._check(row)
-        self._whose.append(plain_customer(customer))
-        self._what.append(str(event_type))
-        self._when.append(at)
-        self._known.append(at if arrival is None else moment_us(arrival))
-        self._ids.append(event_id)
-        for name, held in self._held.items():
-            held.append(row[name])
-        if len(self._when) >= _BUFFER:
+        at = moment_us(timestamp)
+        known = at if arrival is None else moment_us(arrival)
+        self._buffer.add(customer, event_type, at, known, properties or {}, value, event_id)
+        if len(self._buffer) >= _BUFFER:
             self._flush()
 
     def update_many(self, events: Any, *, event_id_col: str | None = None) -> None:
@@ -225,7 +206,7 @@ class OnlineScorer:
             raise _no_id()
         self._flush()
         used = event_id_col if self._plan.dedupe is not None else None
-        self._feed(as_frame(events), used)
+        self._feed(as_frame(events, wanted_columns(self._plan, used)), used)
 
     def counts(self, customers: Iterable[Any], *, as_of: Any) -> NDArray[np.float64]:
         """Return the counts of customers before cap and transform, of shape (n, n_terms).
@@ -404,45 +385,9 @@ class OnlineScorer:
                 "log with score_events",
             )
 
-    def _check(self, row: dict[str, Any]) -> None:
-        """Refuse values that the pass over the buffer would refuse."""
-        for name, kind in self._kinds:
-            if not fits(row[name], kind):
-                read_as(name, pd.Series([row[name]]), kind)
-        for name, number in row.items():
-            plain = type(number) in (int, float) and -1.8e308 < number < 1.8e308
-            usable = number is None or plain or isinstance(number, bool | timedelta | str)
-            if not usable and not isinstance(number, np.generic) and name not in self._texts:
-                raise EventLogError(
-                    f"property {show(name)} holds a value that can't be counted",
-                    got=show(number, 60),
-                    allowed="finite numbers, lengths of time, text, true or false, or None",
-                    hint="correct the value",
-                )
-
-    def _clear_buffer(self) -> None:
-        self._whose: list[Any] = []
-        self._what: list[str] = []
-        self._when: list[int] = []
-        self._known: list[int] = []
-        self._ids: list[Any] = []
-        self._held: dict[str, list[Any]] = {name: [] for name in self._columns}
-
     def _flush(self) -> None:
-        if not self._when:
-            return
-        schema = self.weight_set.events
-        columns: dict[str, Any] = dict(self._held)
-        columns[schema.customer_col] = pd.Series(self._whose, dtype=object)
-        columns[schema.event_col] = self._what
-        columns[schema.timestamp_col] = np.array(self._when, np.int64).view("datetime64[us]")
-        if schema.arrival_col is not None:
-            columns[schema.arrival_col] = np.array(self._known, np.int64).view("datetime64[us]")
-        if self._plan.dedupe is not None:
-            columns[_ID] = pd.Series(self._ids, dtype=object)
-        frame = pd.DataFrame(columns)
-        self._clear_buffer()
-        self._feed(frame, _ID if self._plan.dedupe is not None else None)
+        if len(self._buffer):
+            self._feed(self._buffer.taken(), None if self._plan.dedupe is None else ID)
 
     def _feed(self, frame: pd.DataFrame, event_id_col: str | None) -> None:
         events, dropped = frame_events(self._plan, frame, event_id_col)

@@ -17,7 +17,15 @@ from ces_ml.scoring.online_plan import OnlinePlan
 from ces_ml.spec.as_of import parse_moment, to_us
 from ces_ml.sql.plan import Property
 
-__all__ = ["Events", "as_frame", "frame_events", "moment_us", "plain_customer", "texts_of"]
+__all__ = [
+    "Events",
+    "as_frame",
+    "frame_events",
+    "moment_us",
+    "plain_customer",
+    "texts_of",
+    "wanted_columns",
+]
 
 _PER_SECOND = {"s": 10**6, "ms": 10**3, "us": 1}
 #: The years 1 and 10000.
@@ -58,12 +66,23 @@ class Events:
     ids: NDArray[np.int64]
 
 
-def as_frame(events: Any) -> pd.DataFrame:
-    """Return a frame, table or list of mappings as a pandas frame."""
+def wanted_columns(plan: OnlinePlan, event_id_col: str | None) -> list[str]:
+    """Return the columns that a plan reads, each once."""
+    schema = plan.weight_set.events
+    wanted = [schema.customer_col, schema.event_col, schema.timestamp_col]
+    wanted += [c for c in (schema.arrival_col, schema.anonymous_col, event_id_col) if c]
+    wanted += [p.column for p in plan.counting.properties]
+    wanted += [c for f in plan.counting.filters for c, _ in kinds_in(f)]
+    return list(dict.fromkeys(wanted))
+
+
+def as_frame(events: Any, wanted: list[str]) -> pd.DataFrame:
+    """Return a frame, table or list of mappings as a pandas frame, with the columns wanted."""
     if isinstance(events, pd.DataFrame):
         return events
-    if hasattr(events, "to_pandas"):
-        return events.to_pandas()  # type: ignore[no-any-return]
+    if hasattr(events, "to_pandas") and hasattr(events, "select"):
+        names = getattr(events, "column_names", None) or events.columns
+        return events.select([c for c in wanted if c in names]).to_pandas()  # type: ignore[no-any-return]
     if isinstance(events, list) and all(isinstance(e, Mapping) for e in events):
         return pd.DataFrame(events)
     raise EventLogError(
@@ -85,11 +104,8 @@ def frame_events(
         If a column is not there, or holds what can't be counted.
     """
     schema = plan.weight_set.events
-    wanted = [schema.event_col, schema.timestamp_col, schema.arrival_col]
-    wanted += [p.column for p in plan.counting.properties]
-    wanted += [c for f in plan.counting.filters for c, _ in kinds_in(f)]
-    for name in (schema.customer_col, *wanted, event_id_col):
-        if name is not None and name not in frame:
+    for name in wanted_columns(plan, event_id_col):
+        if name not in frame and name != schema.anonymous_col:
             raise EventLogError(
                 "the events have no such column",
                 got=show(name),

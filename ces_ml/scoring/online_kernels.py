@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["compact", "count_live", "evaluate", "feed"]
+__all__ = ["cells_of", "compact", "count_live", "evaluate", "feed"]
 
 DAY_US = 86_400_000_000
 _ADDED, _PAIRS = 0, 1
@@ -218,6 +218,34 @@ def compact(
                 break
             cell = link[cell]
     return used
+
+
+@jit
+def cells_of(
+    c: Any, customers: Any, pool: Any, kind: Any, reach: Any, grain: Any, n_slots: Any
+) -> Any:
+    """Return the cells of a customer that still matter: chain, place, what, amount of each."""
+    head, _, latest, _ = customers
+    link, place, what, amount = pool
+    n_chains = len(kind)
+    found, chain = np.empty(0, np.int64), np.empty(0, np.int64)
+    for turn in range(2):  # count, then write
+        n = 0
+        for s in range(n_chains):
+            cell, limit = head[c * n_chains + s], latest[c] - reach[s]
+            while cell >= 0:
+                over = _is_over(cell, place, kind[s], limit, grain)
+                if over and (kind[s] != _PAIRS or s >= n_slots):
+                    break
+                if turn == 1:
+                    found[n], chain[n] = cell, s
+                n += 1
+                if over:
+                    break
+                cell = link[cell]
+        if turn == 0:
+            found, chain = np.empty(n, np.int64), np.empty(n, np.int64)
+    return chain, place[found], what[found], amount[found]
 
 
 @jit

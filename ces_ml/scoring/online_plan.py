@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,12 @@ class OnlinePlan:
         """Series a customer: one a slot, and one of event ids where those are remembered."""
         return len(self.slots) + (self.dedupe is not None)
 
-    @property
+    @cached_property
+    def grain(self) -> int:
+        """Length of a bucket in microseconds."""
+        return self.granularity.us
+
+    @cached_property
     def settings(self) -> dict[str, str | None]:
         """What a state depends on; states with other settings are refused."""
         return {
@@ -109,12 +115,12 @@ class OnlinePlan:
             "dedupe": None if self.dedupe is None else str(self.dedupe),
         }
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """Eight bytes that stand for the settings."""
         return hashlib.sha256(repr(sorted(self.settings.items())).encode()).digest()[:8]
 
-    @property
+    @cached_property
     def event_types(self) -> dict[str, int]:
         """Row of every event type in ``type_start``."""
         groups = self.counting.groups

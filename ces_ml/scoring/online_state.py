@@ -82,7 +82,7 @@ def _kind(plan: OnlinePlan, s: int) -> int | None:
 
 def _newest(plan: OnlinePlan, s: int, latest: int) -> int:
     """Return the newest place that a chain may hold."""
-    return latest // plan.granularity.us if _kind(plan, s) in (ADDED, DISTINCT) else latest
+    return latest // plan.grain if _kind(plan, s) in (ADDED, DISTINCT) else latest
 
 
 def _write_chain(

@@ -90,7 +90,7 @@ class OnlineStore:
                 "type_is_start",
             )
         )
-        done, grain = 0, self.plan.granularity.us
+        done, grain = 0, self.plan.grain
         while True:
             used = np.array([self.used])
             done = self._passes.feed(
@@ -146,7 +146,7 @@ class OnlineStore:
 
     def sweep(self, room: int = 0) -> None:
         """Drop cells that no score can ask for any more, and make room for as many as are left."""
-        a, grain, n_slots = self.plan.arrays, self.plan.granularity.us, len(self.plan.slots)
+        a, grain, n_slots = self.plan.arrays, self.plan.grain, len(self.plan.slots)
         kept = (a["kind"], a["reach"], grain, n_slots)
         live = self._passes.count_live(self.customers, self.pool, *kept)
         fresh = _pool(max(2 * live + room, _LEAST))
@@ -165,32 +165,19 @@ class OnlineStore:
             self.plan.n_chains,
             a["column"],
             a["number"],
-            self.plan.granularity.us,
+            self.plan.grain,
             X,
         )
         return X
 
     def cells(self, place: int) -> list[list[tuple[int, int, float]]]:
         """Return the cells of a customer that still matter, newest first, chain by chain."""
-        link, where, what, amount = self.pool
-        kinds, reach = self.plan.arrays["kind"], self.plan.arrays["reach"]
-        grain, n_slots = self.plan.granularity.us, len(self.plan.slots)
-        chains = []
-        for s in range(self.plan.n_chains):
-            chain: list[tuple[int, int, float]] = []
-            cell = int(self.head[place * self.plan.n_chains + s])
-            limit = int(self.latest[place]) - int(reach[s])
-            while cell >= 0:
-                paired = kinds[s] == 1
-                at = int(where[cell])
-                over = at < limit if paired else (at + 1) * grain <= limit
-                if over and (not paired or s >= n_slots):
-                    break
-                chain.append((at, int(what[cell]), float(amount[cell])))
-                if over:
-                    break
-                cell = int(link[cell])
-            chains.append(chain)
+        a, grain, n_slots = self.plan.arrays, self.plan.grain, len(self.plan.slots)
+        kept = (a["kind"], a["reach"], grain, n_slots)
+        found = self._passes.cells_of(place, self.customers, self.pool, *kept)
+        chains: list[list[tuple[int, int, float]]] = [[] for _ in range(self.plan.n_chains)]
+        for chain, *cell in zip(*(f.tolist() for f in found), strict=True):
+            chains[chain].append((cell[0], cell[1], cell[2]))
         return chains
 
     def put(
@@ -199,21 +186,22 @@ class OnlineStore:
         """Set the state of a customer, in place of the one it has."""
         place = self.place_of(customer)
         self._clear(place)
-        need = sum(map(len, chains))
-        if self.used + need > len(self.pool[0]):
-            self.sweep(2 * need)
+        cells = [cell for chain in chains for cell in chain]
+        if self.used + len(cells) > len(self.pool[0]):
+            self.sweep(2 * len(cells))
         self.first[place], self.latest[place], self.seen[place] = known
-        link, where, what, amount = self.pool
+        start, self.used = self.used, self.used + len(cells)
+        if not cells:
+            return
+        link, *columns = self.pool
+        for column, values in zip(columns, zip(*cells, strict=True), strict=True):
+            column[start : self.used] = values
+        link[start : self.used] = np.arange(start + 1, self.used + 1)
+        first = place * self.plan.n_chains
         for s, chain in enumerate(chains):
-            before = -1
-            for cell in chain:
-                where[self.used], what[self.used], amount[self.used] = cell
-                link[self.used] = -1
-                if before < 0:
-                    self.head[place * self.plan.n_chains + s] = self.used
-                else:
-                    link[before] = self.used
-                before, self.used = self.used, self.used + 1
+            if chain:
+                self.head[first + s], start = start, start + len(chain)
+                link[start - 1] = -1
 
 
 def _pool(size: int) -> tuple[Any, ...]:

@@ -38,7 +38,8 @@ class Declines:
         ``score_after``, ``score_change``, ``band_before``, ``band_after``, ``noise`` (spread of the
         customer's own changes), ``z``, ``p_value``, ``q_value``, ``change_low``, ``change_high``
         (from the intervals of the weights), ``alert``, and for alerts ``reason_k``, ``part_k``,
-        ``points_k``: what took most of the raw score, and whether it aged out, faded or changed.
+        ``points_k``: the terms that took most of the raw score, by how much (new events set against
+        those that left), and the part of `PARTS` that took it.
     report : mapping of str to int
         How many were judged, alerted, left out as too new, and how many false alerts are expected
         if nobody's habits changed.
@@ -224,10 +225,13 @@ def _with_reasons(
     rows = pd.Index(names).get_indexer(pd.Index(falls.iloc[alerted, 0]))
     mine = counts.take(rows)
     parts = split_change(weight_set, mine, keys=pd.DataFrame({"place": alerted})).parts
-    parts = parts[parts["raw_points"] < 0].sort_values("raw_points", kind="stable")
-    rank = parts.groupby("place").cumcount()
+    parts = parts.sort_values("raw_points", kind="stable")
+    of_term = parts.groupby(["place", "term"], sort=False)
+    net = of_term.agg(points=("raw_points", "sum"), part=("part", "first")).reset_index()
+    net = net[net["points"] < 0].sort_values("points", kind="stable")
+    rank = net.groupby("place").cumcount()
     for k in range(n_reasons):
-        nth = parts[rank == k].set_index("place")
-        for column, source in (("reason", "term"), ("part", "part"), ("points", "raw_points")):
+        nth = net[rank == k].set_index("place")
+        for column, source in (("reason", "term"), ("part", "part"), ("points", "points")):
             falls[f"{column}_{k + 1}"] = nth[source].reindex(falls.index)
     return falls

@@ -39,6 +39,8 @@ COMMANDS = [
     "history",
     "rollback",
     "score",
+    "changes",
+    "declines",
     "show",
     "export",
     "ui",

@@ -1,0 +1,118 @@
+"""Events that came one by one, held until they are worth a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ces_ml.errors import EventLogError, show
+from ces_ml.scoring.online_events import plain_customer
+from ces_ml.scoring.online_filters import fits, kinds_in, read_as
+from ces_ml.scoring.online_plan import OnlinePlan
+
+__all__ = ["ID", "EventBuffer"]
+
+#: The column of event ids; no log has one of this name.
+ID = "\0event id"
+
+
+class EventBuffer:
+    """Single events, checked one by one, that become a frame.
+
+    Parameters
+    ----------
+    plan : OnlinePlan
+    """
+
+    def __init__(self, plan: OnlinePlan) -> None:
+        self._plan = plan
+        self._kinds = {k for f in plan.counting.filters for k in kinds_in(f)}
+        self._texts = {p.column for p in plan.texts}
+        self._columns = {p.column for p in plan.counting.properties}
+        self._columns |= {column for column, _ in self._kinds}
+        self._clear()
+
+    def _clear(self) -> None:
+        self._whose: list[Any] = []
+        self._what: list[str] = []
+        self._when: list[int] = []
+        self._known: list[int] = []
+        self._ids: list[Any] = []
+        self._held: dict[str, list[Any]] = {name: [] for name in self._columns}
+
+    def __len__(self) -> int:
+        return len(self._when)
+
+    def add(
+        self,
+        customer: Any,
+        event_type: Any,
+        at: int,
+        known: int,
+        properties: Mapping[str, Any],
+        value: Any,
+        event_id: Any,
+    ) -> None:
+        """Hold one event.
+
+        Raises
+        ------
+        EventLogError
+            If it says neither whose nor what it is, or a value can't be counted.
+        """
+        if customer is None or event_type is None:
+            raise EventLogError(
+                "an event says neither whose nor what it is",
+                got=f"customer {show(customer)}, event type {show(event_type)}",
+                allowed="an id and an event type",
+                hint="leave out events without them; the batch drops them, too",
+            )
+        if self._columns:
+            row = {name: properties.get(name) for name in self._columns}
+            value_col = self._plan.weight_set.events.value_col
+            if value is not None and value_col in row:
+                row[value_col] = value
+            self._check(row)
+            for name, held in self._held.items():
+                held.append(row[name])
+        self._whose.append(plain_customer(customer))
+        self._what.append(str(event_type))
+        self._when.append(at)
+        self._known.append(known)
+        self._ids.append(event_id)
+
+    def _check(self, row: dict[str, Any]) -> None:
+        """Refuse values that the pass would refuse, while it is known which event has them."""
+        for name, kind in self._kinds:
+            if not fits(row[name], kind):
+                read_as(name, pd.Series([row[name]]), kind)
+        for name, value in row.items():
+            plain = type(value) in (int, float) and -1.8e308 < value < 1.8e308
+            if plain or value is None or isinstance(value, bool | str | timedelta | np.generic):
+                continue
+            if name not in self._texts:
+                raise EventLogError(
+                    f"property {show(name)} holds a value that can't be counted",
+                    got=show(value, 60),
+                    allowed="finite numbers, lengths of time, text, true or false, or None",
+                    hint="correct the value",
+                )
+
+    def taken(self) -> pd.DataFrame:
+        """Return the events that are held as a frame, and hold none."""
+        schema = self._plan.weight_set.events
+        columns: dict[str, Any] = dict(self._held)
+        columns[schema.customer_col] = pd.Series(self._whose, dtype=object)
+        columns[schema.event_col] = self._what
+        columns[schema.timestamp_col] = np.array(self._when, np.int64).view("datetime64[us]")
+        if schema.arrival_col is not None:
+            columns[schema.arrival_col] = np.array(self._known, np.int64).view("datetime64[us]")
+        if self._plan.dedupe is not None:
+            columns[ID] = pd.Series(self._ids, dtype=object)
+        frame = pd.DataFrame(columns)
+        self._clear()
+        return frame
