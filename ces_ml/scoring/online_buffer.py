@@ -32,6 +32,7 @@ class EventBuffer:
         self._plan = plan
         self._kinds = {k for f in plan.counting.filters for k in kinds_in(f)}
         self._texts = {p.column for p in plan.texts}
+        self._numbers = {p.column for p in plan.numbers}
         self._columns = {p.column for p in plan.counting.properties}
         self._columns |= {column for column, _ in self._kinds}
         self._clear()
@@ -77,6 +78,9 @@ class EventBuffer:
             if value is not None and value_col in row:
                 row[value_col] = value
             self._check(row)
+            for name in self._numbers:
+                if isinstance(length := row[name], timedelta):
+                    row[name] = length.total_seconds()
             for name, held in self._held.items():
                 held.append(row[name])
         self._whose.append(plain_customer(customer))
@@ -92,9 +96,10 @@ class EventBuffer:
                 read_as(name, pd.Series([row[name]]), kind)
         for name, value in row.items():
             plain = type(value) in (int, float) and -1.8e308 < value < 1.8e308
-            if plain or value is None or isinstance(value, bool | str | timedelta | np.generic):
+            if plain or value is None or name in self._texts - self._numbers:
                 continue
-            if name not in self._texts:
+            usable = isinstance(value, bool | str | timedelta | np.generic)
+            if not usable or (name in self._numbers and not _is_number(value)):
                 raise EventLogError(
                     f"property {show(name)} holds a value that can't be counted",
                     got=show(value, 60),
@@ -116,3 +121,12 @@ class EventBuffer:
         frame = pd.DataFrame(columns)
         self._clear()
         return frame
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, timedelta):
+        return True
+    try:
+        return bool(np.isfinite(float(value)))
+    except ValueError:
+        return False

@@ -256,11 +256,10 @@ def moment_us(moment: Any) -> int:
 
 def _number(wanted: Property, column: pd.Series) -> NDArray[np.float64]:
     """Return a value column as float64, NaN where it is null."""
-    if wanted.kind == "seconds" and (
-        column.dtype.kind == "m" or any(isinstance(v, timedelta) for v in column.head(1))
-    ):
-        lengths = pd.to_timedelta(column).dt.total_seconds()
-        return np.asarray(lengths.to_numpy(), dtype=np.float64)
+    if wanted.kind == "seconds" and column.dtype.kind == "m":
+        return np.asarray(column.dt.total_seconds().to_numpy(), dtype=np.float64)
+    if wanted.kind == "seconds" and column.dtype.kind == "O":
+        column = column.map(lambda v: v.total_seconds() if isinstance(v, timedelta) else v)
     try:
         found = pd.to_numeric(column).to_numpy(np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:

@@ -6,13 +6,11 @@ import warnings
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ces_ml.errors import CesWarning, EventLogError, SpecError
+from ces_ml.errors import CesWarning
 from ces_ml.scoring import PARTS
-from ces_ml.spec import Term
 from ces_ml.training import explain_change, score_events
 from ces_ml.weights import Scale, WeightSet
 
