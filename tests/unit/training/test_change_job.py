@@ -6,11 +6,13 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ces_ml.errors import CesWarning
+from ces_ml.errors import CesWarning, EventLogError, SpecError
 from ces_ml.scoring import PARTS
+from ces_ml.spec import Term
 from ces_ml.training import explain_change, score_events
 from ces_ml.weights import Scale, WeightSet
 
@@ -41,11 +43,22 @@ def other_weights(weights: WeightSet, seed: int) -> WeightSet:
     return changed.model_copy(update={"scale": scale, "intercept": 0.75})
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.integers(0, 2**32), st.booleans())
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("two_sets", [False, True])
 def test_parts_add_up_and_without_new_events_the_score_moves_by_age_alone(
     seed: int, two_sets: bool
 ) -> None:
+    check_parts(seed, two_sets)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.booleans())
+def test_parts_of_random_changes_add_up(seed: int, two_sets: bool) -> None:
+    check_parts(seed, two_sets)
+
+
+def check_parts(seed: int, two_sets: bool) -> None:
     rng = np.random.default_rng(seed)
     weights = weight_set(random_terms(rng, 6), seed)
     if rng.random() < 0.3:
@@ -78,3 +91,98 @@ def test_parts_add_up_and_without_new_events_the_score_moves_by_age_alone(
     aged = found.parts[found.parts["part"].isin(["aged_out", "faded"])]
     moved = aged.groupby("customer_id")["raw_points"].sum().reindex(names, fill_value=0.0)
     np.testing.assert_allclose(totals["raw_before"] + moved.to_numpy(), still, atol=1e-9)
+
+
+def events(*rows: tuple[object, str, str]) -> pd.DataFrame:
+    last = ("last", "end of the log", "2025-01-31")
+    frame = pd.DataFrame([*rows, last], columns=["customer_id", "event_type", "timestamp"])
+    return frame.assign(timestamp=pd.to_datetime(frame["timestamp"]))
+
+
+def one_weight(term: Term, weight: float = 1.0) -> WeightSet:
+    weights = weight_set([term])
+    changed = tuple(t.model_copy(update={"weight": weight}) for t in weights.terms)
+    schema = weights.events.model_copy(update={"value_col": None})
+    return weights.model_copy(update={"terms": changed, "events": schema})
+
+
+def raw_parts(found: object) -> dict[str, float]:
+    return dict(zip(found.parts["part"], found.parts["raw_points"], strict=True))  # type: ignore[attr-defined]
+
+
+def test_a_change_worked_by_hand() -> None:
+    weights = one_weight(Term(event="buy", window="10d", half_life="5d"), 2.0)
+    log = events(("x", "buy", "2025-01-01"), ("x", "buy", "2025-01-06"), ("x", "buy", "2025-01-13"))
+    found = explain_change(weights, log, start="2025-01-11", end="2025-01-16")
+    # At the start: ages 10 and 5 days, 1/4 + 1/2. At the end: ages 10 and 3 days, 1/4 + 2^(−3/5).
+    parts = raw_parts(found)
+    assert parts == pytest.approx({"aged_out": -0.5, "faded": -0.5, "new": 2 * 2 ** (-3 / 5)})
+    assert found.totals["raw_before"].tolist() == pytest.approx([1.5])
+    assert found.report["rows_read"] == 4
+
+
+def test_the_cap_is_taken_on_the_way() -> None:
+    weights = one_weight(Term(event="buy", window="10d", cap=2))
+    days = ("2025-01-01", "2025-01-02", "2025-01-06", "2025-01-08", "2025-01-12", "2025-01-13")
+    log = events(*(("x", "buy", day) for day in days))
+    # Four events, capped to 2; two are left, still 2; four again, still 2: nothing changed.
+    found = explain_change(weights, log, start="2025-01-10", end="2025-01-15")
+    assert found.parts.empty
+    assert found.totals["raw_change"].tolist() == [0.0]
+
+
+def test_an_event_that_arrives_late_is_new_when_it_becomes_known() -> None:
+    weights = one_weight(Term(event="buy", window="10d"))
+    schema = weights.events.model_copy(update={"arrival_col": "arrived"})
+    log = events(("x", "buy", "2025-01-05"), ("x", "buy", "2025-01-06"))
+    log["arrived"] = pd.to_datetime(["2025-01-05", "2025-01-09", "2025-01-31"])
+    found = explain_change(weights, log, start="2025-01-08", end="2025-01-10", schema=schema)
+    assert raw_parts(found) == {"new": 1.0}
+
+
+def test_a_customer_who_was_not_known_comes_from_nothing() -> None:
+    weights = one_weight(Term(event="buy", window="10d"))
+    log = events(("old", "buy", "2025-01-01"), ("young", "buy", "2025-01-09"))
+    found = explain_change(weights, log, start="2025-01-08", end="2025-01-10", customers=["young"])
+    assert found.totals["customer_id"].tolist() == ["young"]
+    assert found.totals["raw_before"].tolist() == [0.0]
+    assert raw_parts(found) == {"new": 1.0}
+
+
+def test_parts_between_two_weight_sets_say_which_weights_intercept_and_scale_changed() -> None:
+    term = Term(event="buy", window="10d")
+    old = one_weight(term, 1.0).model_copy(update={"scale": Scale(method="probability")})
+    new = one_weight(term, 1.5).model_copy(
+        update={"scale": Scale(method="min_max", knots=((0, 0), (2, 100))), "intercept": 0.3}
+    )
+    log = events(("x", "buy", "2025-01-05"))
+    found = explain_change(old, log, start="2025-01-08", end="2025-01-09", against=new)
+    rows = found.parts.set_index("part")
+    assert set(rows.index) == {"new_weight", "intercept", "scale"}
+
+    def percent(z: float) -> float:
+        return 100 / (1 + np.exp(-z))
+
+    assert rows.loc["new_weight", "raw_points"] == pytest.approx(0.5)
+    assert rows.loc["new_weight", "score_points"] == pytest.approx(percent(1.0) - percent(0.5))
+    assert rows.loc["intercept", "score_points"] == pytest.approx(percent(1.8) - percent(1.0))
+    assert rows.loc["scale", "score_points"] == pytest.approx(75 - percent(1.8))
+    assert rows["term"].isna().tolist() == [part != "new_weight" for part in rows.index]
+
+
+def test_a_term_with_another_window_is_removed_and_added() -> None:
+    old = one_weight(Term(event="buy", window="10d"))
+    new = one_weight(Term(event="buy", window="20d"), 3.0)
+    log = events(("x", "buy", "2025-01-05"))
+    found = explain_change(old, log, start="2025-01-08", end="2025-01-09", against=new)
+    assert raw_parts(found) == {"removed": -1.0, "added": 3.0}
+
+
+def test_moments_and_customers_that_make_no_change_are_refused() -> None:
+    weights = one_weight(Term(event="buy", window="10d"))
+    log = events(("x", "buy", "2025-01-05"))
+    for start, end in (("2025-01-08", "2025-01-08"), ("2025-01-06", "2025-01-06T00:00:00.5")):
+        with pytest.raises(SpecError, match="a moment and a later one, whole seconds apart"):
+            explain_change(weights, log, start=start, end=end)
+    with pytest.raises(EventLogError, match="a customer is not known before the end"):
+        explain_change(weights, log, start="2025-01-06", end="2025-01-06T01", customers=["y"])
