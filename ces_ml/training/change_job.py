@@ -18,6 +18,8 @@ from ces_ml.scoring.change import ChangeCounts, ScoreChange, split_change
 from ces_ml.spec import CountSpec, Duration, Term, parse_moment
 from ces_ml.spec.as_of import to_us
 from ces_ml.spec.duration import SECOND_US
+from ces_ml.spec.where import All, IsNull, Not, parse_where
+from ces_ml.sql.measures import NO_WEIGHT
 from ces_ml.weights import WeightSet
 
 __all__ = ["change_counts", "explain_change"]
@@ -105,7 +107,7 @@ def change_counts(
     """
     terms = weight_set.spec.terms
     passed = to_us(moments[1]) - to_us(moments[0])
-    more, kept_at, day_at = _more_terms(terms, passed)
+    more, kept_at, day_at = _more_terms(terms, passed, options["schema"].value_col)
     spec = CountSpec(terms=(*terms, *more))
     table = build_counts(events, spec, as_of=list(moments), **options)
     last = (table.as_of == pd.Timestamp(moments[1])).to_numpy()
@@ -120,10 +122,9 @@ def change_counts(
             faded.append(kept[-1])
             continue
         held = before[:, [kept_at[t]]]
-        stays = _stays(term, passed)
         if term.per is None:
             kept.append(held)
-            faded.append(held * stays)
+            faded.append(_faded(term, before, kept_at[t], passed))
         else:
             kept.append(_divided(held, before, day_at[t]))
             faded.append(_divided(held, after, day_at[t]))
@@ -137,13 +138,13 @@ def change_counts(
 
 
 def _more_terms(
-    terms: tuple[Term, ...], passed: int
+    terms: tuple[Term, ...], passed: int, value_col: str | None
 ) -> tuple[list[Term], dict[int, int], dict[int, tuple[int, int]]]:
     """Return the terms that count what stays, and where the columns of each term stand.
 
     At the first moment the window is shorter by what passes: what it holds is still inside at the
-    second. Rates are counted without their divisor, and beside them the events of the term with and
-    without it: their ratio is the divisor.
+    second. Beside a mean that fades stands the sum of its weights. Rates are counted without their
+    divisor, and beside them the events of the term with and without it: their ratio is the divisor.
     """
     more: list[Term] = []
     kept_at: dict[int, int] = {}
@@ -155,6 +156,8 @@ def _more_terms(
         window = Duration(f"{(term.window.us - passed) // SECOND_US}s")
         kept_at[t] = len(terms) + len(more)
         more.append(term.model_copy(update={**plain, "window": window}))
+        if term.measure == "mean" and term.half_life is not None:
+            more.append(_weights_of(term, window, value_col))
         if term.per is not None:
             members = term.counted if term.until is None else (term.until,)
             day_at[t] = (len(terms) + len(more), len(terms) + len(more) + 1)
@@ -163,11 +166,31 @@ def _more_terms(
     return more, kept_at, day_at
 
 
-def _stays(term: Term, passed: int) -> float:
-    """Return what is left of a count after a time in which no event came or left."""
-    if term.half_life is None or term.measure == "mean":  # all weights of a mean fade alike
-        return 1.0
-    return float(2.0 ** (-passed / term.half_life.us))
+def _faded(term: Term, counts: Any, column: int, passed: int) -> Any:
+    """Return what becomes of a count in a time in which no event came or left."""
+    held = counts[:, [column]]
+    if term.half_life is None:
+        return held
+    stays = float(2.0 ** (-passed / term.half_life.us))
+    if term.measure != "mean":
+        return held * stays
+    # All weights of a mean fade alike, and it stays, until there is no weight left.
+    weights = counts[:, [column + 1]].toarray()[:, 0]
+    enough = weights * stays > NO_WEIGHT
+    return sp.csc_array(held.multiply(enough[:, None].astype(np.float64)))
+
+
+def _weights_of(term: Term, window: Duration, value_col: str | None) -> Term:
+    """Return the term that adds up the weights of a mean that fades."""
+    present = Not(IsNull(str(term.property or value_col)))
+    where = present if term.where is None else All((parse_where(term.where), present))
+    return Term(
+        event=term.event,
+        members=term.counted,
+        window=window,
+        half_life=term.half_life,
+        where=str(where),
+    )
 
 
 def _divided(held: Any, counts: Any, columns: tuple[int, int]) -> Any:
