@@ -12,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ces_ml.errors import EventLogError, SpecError, WeightSetError, show
-from ces_ml.scoring.online_buffer import ID, EventBuffer
+from ces_ml.scoring.online_buffer import EventBuffer
 from ces_ml.scoring.online_events import (
+    Events,
     as_frame,
     frame_events,
     moment_us,
@@ -206,7 +207,8 @@ class OnlineScorer:
             raise _no_id()
         self._flush()
         used = event_id_col if self._plan.dedupe is not None else None
-        self._feed(as_frame(events, wanted_columns(self._plan, used)), used)
+        frame = as_frame(events, wanted_columns(self._plan, used))
+        self._feed(*frame_events(self._plan, frame, used))
 
     def counts(self, customers: Iterable[Any], *, as_of: Any) -> NDArray[np.float64]:
         """Return the counts of customers before cap and transform, of shape (n, n_terms).
@@ -387,10 +389,9 @@ class OnlineScorer:
 
     def _flush(self) -> None:
         if len(self._buffer):
-            self._feed(self._buffer.taken(), None if self._plan.dedupe is None else ID)
+            self._feed(self._buffer.taken(), {})
 
-    def _feed(self, frame: pd.DataFrame, event_id_col: str | None) -> None:
-        events, dropped = frame_events(self._plan, frame, event_id_col)
+    def _feed(self, events: Events, dropped: dict[str, int]) -> None:
         self._store.feed(events)
         for reason, n in dropped.items():
             self._report[reason] = self._report.get(reason, 0) + n

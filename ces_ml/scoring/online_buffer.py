@@ -10,18 +10,15 @@ import numpy as np
 import pandas as pd
 
 from ces_ml.errors import EventLogError, show
-from ces_ml.scoring.online_events import plain_customer
-from ces_ml.scoring.online_filters import fits, kinds_in, read_as
+from ces_ml.scoring.online_events import Events, hashed, plain_customer, texts_of
+from ces_ml.scoring.online_filters import fits, holds, kinds_in, read_as
 from ces_ml.scoring.online_plan import OnlinePlan
 
-__all__ = ["ID", "EventBuffer"]
-
-#: The column of event ids; no log has one of this name.
-ID = "\0event id"
+__all__ = ["EventBuffer"]
 
 
 class EventBuffer:
-    """Single events, checked one by one, that become a frame.
+    """Single events, checked one by one, that become arrays.
 
     Parameters
     ----------
@@ -107,20 +104,36 @@ class EventBuffer:
                     hint="correct the value",
                 )
 
-    def taken(self) -> pd.DataFrame:
-        """Return the events that are held as a frame, and hold none."""
-        schema = self._plan.weight_set.events
-        columns: dict[str, Any] = dict(self._held)
-        columns[schema.customer_col] = pd.Series(self._whose, dtype=object)
-        columns[schema.event_col] = self._what
-        columns[schema.timestamp_col] = np.array(self._when, np.int64).view("datetime64[us]")
-        if schema.arrival_col is not None:
-            columns[schema.arrival_col] = np.array(self._known, np.int64).view("datetime64[us]")
-        if self._plan.dedupe is not None:
-            columns[ID] = pd.Series(self._ids, dtype=object)
-        frame = pd.DataFrame(columns)
+    def taken(self) -> Events:
+        """Return the events that are held, and hold none; without a frame, which costs more."""
+        plan, n = self._plan, len(self._when)
+        places: dict[Any, int] = {}
+        who = [places.setdefault(c, len(places)) for c in self._whose]
+        rows = plan.event_types
+        ts = np.array(self._when, np.int64)
+        numbers = [[_as_float(v) for v in self._held[p.column]] for p in plan.numbers]
+        series = {c: pd.Series(v, dtype=object) for c, v in self._held.items()}
+        filters = [holds(f, lambda c, k: read_as(c, series[c], k)) for f in plan.counting.filters]
+        ids = np.empty(0, np.int64)
+        if plan.dedupe is not None:
+            ids = hashed(pd.Series(self._ids, dtype=object), "event_id")
+        events = Events(
+            list(places),
+            np.array(who, np.int64),
+            np.array([rows.get(w, -1) for w in self._what], np.int64),
+            ts,
+            np.maximum(ts, np.array(self._known, np.int64)),
+            np.array(numbers, np.float64).reshape(len(numbers), n),
+            np.array(filters, np.bool_).reshape(len(filters), n),
+            [texts_of(series[p.column]) for p in plan.texts],
+            ids,
+        )
         self._clear()
-        return frame
+        return events
+
+
+def _as_float(value: Any) -> float:
+    return np.nan if value is None else float(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -21,6 +21,7 @@ __all__ = [
     "Events",
     "as_frame",
     "frame_events",
+    "hashed",
     "moment_us",
     "plain_customer",
     "texts_of",
@@ -131,7 +132,7 @@ def frame_events(
     ts = stamp.to_numpy(np.int64)
     ids = np.empty(0, np.int64)
     if event_id_col is not None:
-        ids = _hashed(frame[event_id_col], event_id_col)
+        ids = hashed(frame[event_id_col], event_id_col)
     who, customers = pd.factorize(customer)
     columns = _Columns(frame)
     filters = [holds(f, columns) for f in plan.counting.filters]
@@ -283,8 +284,6 @@ def _number(wanted: Property, column: pd.Series) -> NDArray[np.float64]:
 
 def texts_of(column: pd.Series) -> pd.Series:
     """Return the text by which the values of a property are told apart."""
-    if column.dtype.kind == "f":
-        column = column + 0.0  # 0 and −0 are one value
     texts = column.astype(object).map(_text)
     return texts.where(column.notna(), None)
 
@@ -292,10 +291,20 @@ def texts_of(column: pd.Series) -> pd.Series:
 def _text(value: Any) -> str | None:
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
+    if isinstance(value, float | np.floating) and np.isfinite(value):
+        # One number is one text, whether its column was read as whole numbers or not.
+        return str(int(value)) if value == int(value) else repr(float(value))
     return None if value is None else str(value)
 
 
-def _hashed(column: pd.Series, name: str) -> NDArray[np.int64]:
+def hashed(column: pd.Series, name: str) -> NDArray[np.int64]:
+    """Return ids as 64 bits each; of two that differ one in 2^64 is taken for the other.
+
+    Raises
+    ------
+    EventLogError
+        If an event has none.
+    """
     if column.isna().any():
         raise EventLogError(
             "an event has no id, and duplicates are told by it",
@@ -303,5 +312,5 @@ def _hashed(column: pd.Series, name: str) -> NDArray[np.int64]:
             allowed="an id for every event",
             hint="give every event its id, or make the scorer without dedupe",
         )
-    texts = column.astype(object).map(str).to_numpy()
+    texts = np.array(column.astype(object).map(str).tolist(), dtype=object)
     return pd.util.hash_array(texts, categorize=False).view(np.int64)

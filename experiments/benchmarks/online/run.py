@@ -142,13 +142,13 @@ def measured(online: OnlineScorer, weight_set: WeightSet, events: pa.Table) -> d
     counts = events.group_by("customer_id").aggregate([("customer_id", "count")])
     busy = counts.filter(pa.compute.greater_equal(counts["customer_id_count"], 100))
     of_busy = [len(online.state_bytes(c)) for c in busy["customer_id"].to_pylist()]
-    pool = sum(a.nbytes for a in online._store.pool) + sum(a.nbytes for a in online._store.customers)
+    held = (*online._store.pool, *online._store.customers)
     return {
         "events": EVENTS,
         "customers": len(customers),
         "state_bytes": quantiles(sizes),
         "state_bytes_of_customers_with_100_events": quantiles(of_busy),
-        "memory_bytes_a_customer": pool / len(customers),
+        "memory_bytes_a_customer": sum(a.nbytes for a in held) / len(customers),
         "scores_per_cpu_second": len(customers) / seconds,
         "states_packed_per_cpu_second": len(customers) / packing,
         "states_dumped_per_cpu_second": len(customers) / dumping,

@@ -252,3 +252,14 @@ def test_lengths_of_time_are_read_as_such() -> None:
     frame = {"customer_id": ["x"], "event_type": ["call"], "timestamp": ["2025-01-04"]}
     online.update_many(pd.DataFrame({**frame, "took": pd.to_timedelta([2], unit="min")}))
     assert online.counts(["x"], as_of="2025-01-05").tolist() == [[6.0]]
+
+
+def test_a_number_is_one_value_whether_its_column_was_whole_or_not() -> None:
+    term = Term(event="a", measure="distinct", property="size", window="9d")
+    online = OnlineScorer(weight_set([term]), "1d")
+    frame = {"customer_id": "x", "event_type": "a", "timestamp": ["2025-01-04", "2025-01-05"]}
+    for sizes in ([5, 6], [5, None], [5.0, 0.5], ["5", "5.0"]):
+        online.update_many(pd.DataFrame({**frame, "size": sizes}))
+    for size in (5, 5.0, np.float64(6), -0.0, 0):
+        online.update("x", "a", "2025-01-05", {"size": size})
+    assert online.counts(["x"], as_of="2025-01-06").tolist() == [[5.0]]  # 5, 6, 0.5, "5.0", 0
