@@ -61,6 +61,8 @@ def read_states(
         head = json.loads(line)
         if not isinstance(head, dict) or head.get("format") != FORMAT:
             raise ValueError("no file of states")
+        if not {"customers", "granularity", "lookback", "dedupe"} <= set(head):
+            raise ValueError("its first line does not say what the states are")
     except (OSError, ValueError) as error:
         raise WeightSetError(
             "the states can't be read",

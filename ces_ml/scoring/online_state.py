@@ -22,6 +22,7 @@ __all__ = ["packed", "read_number", "unpacked", "write_number"]
 _MAGIC = b"CES1"
 _Chain = list[tuple[int, int, float]]
 _WHOLE = 2.0**53
+_FURTHEST = 2**62
 
 
 def write_number(out: bytearray, number: int) -> None:
@@ -198,5 +199,7 @@ def _read_chain(
         else:
             newest -= number >> 1
             what = number & 1
+        if abs(newest) > _FURTHEST:
+            raise ValueError("a moment lies outside the calendar")
         chain.append((newest, what, amount))
     return chain, at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,10 @@ def test_states_that_do_not_fit_are_refused(weights: WeightSet, log: pd.DataFram
     for k in range(16, len(state), 7):
         with pytest.raises(WeightSetError, match="the state is damaged"):
             online.load_state("c1", state[:k] + bytes([state[k] ^ 4]) + state[k + 1 :])
+    body = state[:12] + bytes([0, 0, 0, 1, 1]) + b"\xff" * 9 + b"\x01\x02"  # far in the past
+    sealed = body + zlib.crc32(body).to_bytes(4, "little")
+    with pytest.raises(WeightSetError, match="the state is damaged"):
+        online.load_state("c1", sealed)
     assert online.state_bytes("c1") == state
     others = [
         OnlineScorer(weight_set([Term(event="a", window="1d")]), "1h"),
@@ -156,7 +161,8 @@ def test_files_of_states_that_do_not_fit_are_refused(
     path.write_bytes(whole.replace(b'"version": 1', b'"version": 9'))
     with pytest.raises(WeightSetError, match="unknown version"):
         OnlineScorer.load(path, weights)
-    for text in (b"", b"[1]\n", b"{}\n", b"\xff\n"):
+    bare = b'{"format": "ces-ml/online-states"}\n'
+    for text in (b"", bare, b"[1]\n", b"{}\n", b"\xff\n"):
         path.write_bytes(text)
         with pytest.raises(WeightSetError, match="the states can't be read"):
             OnlineScorer.load(path, weights)
