@@ -11,7 +11,7 @@ __all__ = ["DIALECTS", "NUMBER_TIMES", "dialect_named"]
 
 #: Types of time columns that are numbers since 1970-01-01 UTC; the same in every dialect.
 NUMBER_TIMES = ("s", "ms", "us", "ns")
-_PLACED = "CAST('{}' AS DOUBLE PRECISION)"
+_PLACED = "'{}'::FLOAT8"
 _SQLITE_SECONDS = "CAST(strftime('%s', substr({0}, 1, 19)) AS INTEGER) * 1000000"
 
 
@@ -142,7 +142,7 @@ _SNOWFLAKE = Dialect(
     now="DATE_PART(EPOCH_MICROSECOND, CURRENT_TIMESTAMP())",
     parameter="CAST(? AS BIGINT)",
     coded="HEX_DECODE_STRING('{hex}')",
-    number="CAST('{}' AS DOUBLE)",
+    number="'{}'::DOUBLE",
     key="{}",
     rows="union",
     upper=True,
