@@ -166,9 +166,7 @@ def _pairs_known(words: CountWords, *, arrival: bool) -> str:
 """
 
 
-def _ends_sql(
-    whose: str, columns: str, words: CountWords, join: str = "", where: str = ""
-) -> str:
+def _ends_sql(whose: str, columns: str, words: CountWords, join: str = "", where: str = "") -> str:
     """Return starts and ends, each with what came before it for the same customer and code."""
     order = "e.ts_us, v.is_start"
     after_start = words.lag.format(value="v.is_start", whose=whose, order=order)

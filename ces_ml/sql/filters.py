@@ -54,9 +54,7 @@ def value_sql(value: Value) -> str:
     return str(value) if isinstance(value, int) else float_literal(value)
 
 
-def condition_sql(
-    condition: Condition, column_sql: ColumnSql, values: ValueSql = value_sql
-) -> str:
+def condition_sql(condition: Condition, column_sql: ColumnSql, values: ValueSql = value_sql) -> str:
     """Return a condition that is null, as in SQL, where it is neither true nor false.
 
     Parameters

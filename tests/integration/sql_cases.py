@@ -76,9 +76,7 @@ class Case:
 def events(rng: np.random.Generator, kinds: tuple[str, ...], n: int) -> pd.DataFrame:
     """A log with ties at the edges of windows and days, nulls, duplicates and late arrivals."""
     edges = [0, -1, 1, -DAY, -DAY - 1, -7 * DAY, -30 * DAY, -30 * DAY + 1, -30 * DAY - 1]
-    ages = np.where(
-        rng.random(n) < 0.3, rng.choice(edges, n), -rng.integers(-5 * DAY, 60 * DAY, n)
-    )
+    ages = np.where(rng.random(n) < 0.3, rng.choice(edges, n), -rng.integers(-5 * DAY, 60 * DAY, n))
     at = AS_OF_US + ages
     lag = rng.choice([0, 0, 1, DAY, -DAY], n)
     frame = pd.DataFrame(

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
@@ -37,7 +37,7 @@ class Consumer(ABC):
     """One database. Law: `rows` gives exactly what the statement returns, by name of column."""
 
     dialect: str
-    types: dict[str, str]
+    types: ClassVar[dict[str, str]]
     #: Types that the time columns have been made of, besides numbers.
     time_kinds: tuple[str, ...] = ("timestamp", "timestamptz")
 
@@ -49,6 +49,7 @@ class Consumer(ABC):
     def rows(self, query: str) -> Rows:
         """Return the rows of a query."""
 
+    @abstractmethod
     def close(self) -> None:
         """Give everything back."""
 
@@ -57,14 +58,18 @@ class Consumer(ABC):
         words = DIALECTS[self.dialect]
         time = time or ("timestamp" if "timestamp" in words.times else "text")
         names = list(log.columns)
-        kinds = [self.types[time if KINDS.get(n, "text") == "time" else KINDS.get(n, "text")]
-                 for n in names]  # fmt: skip
+        kinds = [
+            self.types[time if KINDS.get(n, "text") == "time" else KINDS.get(n, "text")]
+            for n in names
+        ]
         columns = ", ".join(f"{words.quoted(n)} {k}" for n, k in zip(names, kinds, strict=True))
         quoted = ".".join(map(words.quoted, table.split(".")))
         self.run(f"DROP TABLE IF EXISTS {quoted}")
         self.run(f"CREATE TABLE {quoted} ({columns}){self.after_table}")
         values = [
-            tuple(self.value(v, KINDS.get(n, "text"), time) for n, v in zip(names, row, strict=True))
+            tuple(
+                self.value(v, KINDS.get(n, "text"), time) for n, v in zip(names, row, strict=True)
+            )
             for row in log.itertuples(index=False)
         ]
         marks = ", ".join([self.mark] * len(names))
@@ -94,16 +99,24 @@ class Consumer(ABC):
 
 class DuckDB(Consumer):
     dialect = "duckdb"
-    types = {"text": "VARCHAR", "float": "DOUBLE", "truth": "BOOLEAN", "timestamp": "TIMESTAMP",
-             "timestamptz": "TIMESTAMPTZ", "s": "DOUBLE", "ms": "DOUBLE", "us": "BIGINT",
-             "ns": "BIGINT"}  # fmt: skip
+    types: ClassVar[dict[str, str]] = {
+        "text": "VARCHAR",
+        "float": "DOUBLE",
+        "truth": "BOOLEAN",
+        "timestamp": "TIMESTAMP",
+        "timestamptz": "TIMESTAMPTZ",
+        "s": "DOUBLE",
+        "ms": "DOUBLE",
+        "us": "BIGINT",
+        "ns": "BIGINT",
+    }
 
     def __init__(self) -> None:
         import duckdb
 
         self.con = duckdb.connect()
         self.con.execute("SET TimeZone='America/New_York'")
-        self.con.execute("CREATE SCHEMA \"odd. 'schema\"")
+        self.con.execute('CREATE SCHEMA "odd. \'schema"')
 
     def run(self, statement: str, values: list[tuple[Any, ...]] | None = None) -> None:
         if values is None:
@@ -123,9 +136,15 @@ class DuckDB(Consumer):
 class SQLite(Consumer):
     dialect = "sqlite"
     # Collations that would make events of different case or spaces one.
-    types = {"text": "TEXT COLLATE NOCASE", "float": "REAL", "truth": "BOOLEAN",
-             "s": "REAL", "ms": "REAL", "us": "INTEGER", "ns": "INTEGER"}  # fmt: skip
-    types["text"] = types["text"]
+    types: ClassVar[dict[str, str]] = {
+        "text": "TEXT COLLATE NOCASE",
+        "float": "REAL",
+        "truth": "BOOLEAN",
+        "s": "REAL",
+        "ms": "REAL",
+        "us": "INTEGER",
+        "ns": "INTEGER",
+    }
     time_kinds = ("text",)
 
     def __init__(self) -> None:
@@ -157,9 +176,17 @@ def server_folder(user: str) -> tuple[Path, str | None]:
 
 class PostgreSQL(Consumer):
     dialect = "postgresql"
-    types = {"text": "text", "float": "double precision", "truth": "boolean",
-             "timestamp": "timestamp", "timestamptz": "timestamptz", "s": "double precision",
-             "ms": "double precision", "us": "bigint", "ns": "bigint"}  # fmt: skip
+    types: ClassVar[dict[str, str]] = {
+        "text": "text",
+        "float": "double precision",
+        "truth": "boolean",
+        "timestamp": "timestamp",
+        "timestamptz": "timestamptz",
+        "s": "double precision",
+        "ms": "double precision",
+        "us": "bigint",
+        "ns": "bigint",
+    }
     mark = "%s"
 
     def __init__(self) -> None:
@@ -190,15 +217,10 @@ class PostgreSQL(Consumer):
             cursor.executemany(statement, values)
 
     def rows(self, query: str, **parameters: Any) -> Rows:
-        # The simple protocol, as psql speaks it: no driver reads the text for placeholders.
-        found = self.con.run(query) if hasattr(self.con, "run") else None
-        if found is None:
-            cursor = self.con.cursor()
-            cursor.execute(query)
-            found, names = cursor.fetchall(), [d[0] for d in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in found]
-        names = [c["name"] for c in self.con.columns]
-        return [dict(zip(names, row, strict=True)) for row in found]
+        cursor = self.con.cursor()
+        cursor.execute(query)
+        names = [d[0] for d in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def close(self) -> None:
         self.con.close()
@@ -208,9 +230,17 @@ class PostgreSQL(Consumer):
 
 class MariaDB(Consumer):
     dialect = "mysql"
-    types = {"text": "varchar(200) CHARACTER SET utf8mb4", "float": "double", "truth": "boolean",
-             "timestamp": "datetime(6)", "timestamptz": "timestamp(6) NULL", "s": "double",
-             "ms": "double", "us": "bigint", "ns": "bigint"}  # fmt: skip
+    types: ClassVar[dict[str, str]] = {
+        "text": "varchar(200) CHARACTER SET utf8mb4",
+        "float": "double",
+        "truth": "boolean",
+        "timestamp": "datetime(6)",
+        "timestamptz": "timestamp(6) NULL",
+        "s": "double",
+        "ms": "double",
+        "us": "bigint",
+        "ns": "bigint",
+    }
     mark = "%s"
 
     def __init__(self) -> None:
@@ -224,10 +254,15 @@ class MariaDB(Consumer):
         owner = [f"--user={user}"] if user else []
         subprocess.run(
             [install, "--no-defaults", data, *owner, "--auth-root-authentication-method=normal"],
-            check=True, capture_output=True,
-        )  # fmt: skip
+            check=True,
+            capture_output=True,
+        )
         options = ["--no-defaults", data, f"--socket={socket}", "--skip-networking", *owner]
-        options += [f"--pid-file={self.folder}/pid", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0"]
+        options += [
+            f"--pid-file={self.folder}/pid",
+            "--skip-log-bin",
+            "--innodb-flush-log-at-trx-commit=0",
+        ]
         self.server = subprocess.Popen(
             [server, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -277,10 +312,17 @@ class ClickHouse(Consumer):
     """Each statement is a call of ClickHouse in the process, in a session of its own folder."""
 
     dialect = "clickhouse"
-    types = {"text": "Nullable(String)", "float": "Nullable(Float64)", "truth": "Nullable(Bool)",
-             "timestamp": "Nullable(DateTime64(6, 'UTC'))",
-             "timestamptz": "Nullable(DateTime64(6, 'Asia/Tokyo'))", "s": "Nullable(Float64)",
-             "ms": "Nullable(Float64)", "us": "Nullable(Int64)", "ns": "Nullable(Int64)"}  # fmt: skip
+    types: ClassVar[dict[str, str]] = {
+        "text": "Nullable(String)",
+        "float": "Nullable(Float64)",
+        "truth": "Nullable(Bool)",
+        "timestamp": "Nullable(DateTime64(6, 'UTC'))",
+        "timestamptz": "Nullable(DateTime64(6, 'Asia/Tokyo'))",
+        "s": "Nullable(Float64)",
+        "ms": "Nullable(Float64)",
+        "us": "Nullable(Int64)",
+        "ns": "Nullable(Int64)",
+    }
     after_table = " ENGINE = Memory"
 
     def __init__(self) -> None:
@@ -320,9 +362,17 @@ class ClickHouse(Consumer):
 
 class Spark(Consumer):
     dialect = "spark"
-    types = {"text": "string", "float": "double", "truth": "boolean",
-             "timestamp": "timestamp_ntz", "timestamptz": "timestamp", "s": "double",
-             "ms": "double", "us": "bigint", "ns": "bigint"}  # fmt: skip
+    types: ClassVar[dict[str, str]] = {
+        "text": "string",
+        "float": "double",
+        "truth": "boolean",
+        "timestamp": "timestamp_ntz",
+        "timestamptz": "timestamp",
+        "s": "double",
+        "ms": "double",
+        "us": "bigint",
+        "ns": "bigint",
+    }
 
     def __init__(self) -> None:
         sql = pytest.importorskip("pyspark.sql", reason="needs ces-ml[spark]")
@@ -354,8 +404,12 @@ class Spark(Consumer):
             tuple(self.value(v, k, time) for v, k in zip(row, kinds.values(), strict=True))
             for row in log.itertuples(index=False)
         ]
-        stored = {n: "string" if k == "time" and time in self.time_kinds
-                  else self.types[time if k == "time" else k] for n, k in kinds.items()}  # fmt: skip
+        stored = {
+            n: "string"
+            if k == "time" and time in self.time_kinds
+            else self.types[time if k == "time" else k]
+            for n, k in kinds.items()
+        }
         schema = ", ".join(f"{words.quoted(n)} {t}" for n, t in stored.items())
         frame = self.spark.createDataFrame(made, schema)
         frame.createOrReplaceTempView("raw_events")

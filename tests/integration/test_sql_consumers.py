@@ -38,13 +38,15 @@ def agree(found: list[dict[str, Any]], case: Case, n_reasons: int = 3) -> None:
     expected.index = expected.index.map(str)
     got = got.loc[expected.index]
     for column in ("raw_score", "score", "probability"):
-        assert np.allclose(
-            got[column].astype(float), expected[column], rtol=1e-12, atol=1e-9
-        ), column
+        assert np.allclose(got[column].astype(float), expected[column], rtol=1e-12, atol=1e-9), (
+            column
+        )
     assert got["band"].tolist() == expected["band"].tolist()
     for k in range(1, n_reasons + 1):
         points = expected[f"points_{k}"].fillna(0.0)
-        assert np.allclose(got[f"points_{k}"].astype(float).fillna(0.0), points, rtol=1e-12, atol=1e-9)
+        assert np.allclose(
+            got[f"points_{k}"].astype(float).fillna(0.0), points, rtol=1e-12, atol=1e-9
+        )
         told = got[f"reason_{k}"]
         assert told.isna().tolist() == (points == 0).tolist()
         assert told.dropna().tolist() == expected[f"reason_{k}"].dropna().tolist()

@@ -136,4 +136,3 @@ class Dialect:
     def whole(self, expression: str) -> str:
         """Return a number as an integer."""
         return f"CAST({expression} AS {self.integer})"
-

@@ -235,10 +235,11 @@ def _counts(weight_set: WeightSet, words: Dialect, plan: CountPlan) -> str:
         found = f"COALESCE(q{k}.n{t}, {nothing})"
         columns.append(f"{found}{_divided(weight_set.terms[t], words)} AS n{t}")
     joins = []
-    for k, held in of_part.items():
-        listed = ",\n    ".join(held)
+    for k, named in of_part.items():
+        listed = ",\n    ".join(named)
         joins.append(
-            f"LEFT JOIN (\n  SELECT r, {listed}\n  FROM counted{k} GROUP BY r\n) q{k} ON q{k}.r = c.r"
+            f"LEFT JOIN (\n  SELECT r, {listed}\n  FROM counted{k} GROUP BY r\n"
+            f") q{k} ON q{k}.r = c.r"
         )
     head = "SELECT c.customer_id AS customer_id, c.as_of_us AS as_of_us"
     return "\n".join([",\n  ".join([head, *columns]), "FROM cu c", *joins])
