@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ces_ml.errors import SpecError
+from ces_ml.exporters.sql import SQL_OPTIONS, sql_text
 from ces_ml.files import replacing
 from ces_ml.weights.weight_set import WeightSet
 
@@ -61,6 +62,7 @@ def _json(weight_set: WeightSet) -> str:
 #: Exporters by format.
 EXPORTERS: dict[str, Exporter] = {
     "json": Exporter("ces-ml, and anything that reads JSON", _json),
+    "sql": Exporter("a database or warehouse, over raw events", sql_text, SQL_OPTIONS),
 }
 
 

@@ -50,6 +50,10 @@ class Consumer(ABC):
         """Return the rows of a query."""
 
     @abstractmethod
+    def asked(self, query: str, as_of_us: int) -> Rows:
+        """Return the rows of a query that has `as_of` as its parameter."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give everything back."""
 
@@ -83,12 +87,14 @@ class Consumer(ABC):
         if value is None or value is pd.NA or value is pd.NaT or value != value:
             return None
         if kind == "time":
-            us = pd.Timestamp(value).as_unit("us").value
+            us = (pd.Timestamp(value) - pd.Timestamp(0)) // pd.Timedelta(1, "us")
             if time in ("s", "ms", "us", "ns"):
                 return {"s": us / 1e6, "ms": us / 1e3, "us": us, "ns": us * 1000 + 337}[time]
             return self.moment(pd.Timestamp(value), time)
         if kind == "truth":
             return bool(value)
+        if kind == "us":
+            return int(value)
         return float(value) if kind == "float" else str(value)
 
     def moment(self, value: pd.Timestamp, time: str) -> Any:
@@ -124,8 +130,13 @@ class DuckDB(Consumer):
         else:
             self.con.executemany(statement, values)
 
-    def rows(self, query: str, **parameters: Any) -> Rows:
-        found = self.con.execute(query, parameters or None)
+    def rows(self, query: str) -> Rows:
+        return self._rows(self.con.execute(query))
+
+    def asked(self, query: str, as_of_us: int) -> Rows:
+        return self._rows(self.con.execute(query, {"as_of_us": as_of_us}))
+
+    def _rows(self, found: Any) -> Rows:
         names = [d[0] for d in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -156,8 +167,13 @@ class SQLite(Consumer):
         else:
             self.con.executemany(statement, values)
 
-    def rows(self, query: str, **parameters: Any) -> Rows:
-        found = self.con.execute(query, parameters)
+    def rows(self, query: str) -> Rows:
+        return self._rows(self.con.execute(query))
+
+    def asked(self, query: str, as_of_us: int) -> Rows:
+        return self._rows(self.con.execute(query, {"as_of_us": as_of_us}))
+
+    def _rows(self, found: Any) -> Rows:
         names = [d[0] for d in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -216,11 +232,16 @@ class PostgreSQL(Consumer):
         else:
             cursor.executemany(statement, values)
 
-    def rows(self, query: str, **parameters: Any) -> Rows:
+    def rows(self, query: str) -> Rows:
         cursor = self.con.cursor()
         cursor.execute(query)
         names = [d[0] for d in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def asked(self, query: str, as_of_us: int) -> Rows:
+        self.run("DEALLOCATE ALL")
+        self.run(f"PREPARE scored (bigint) AS {query}")
+        return self.rows(f"EXECUTE scored ({as_of_us})")
 
     def close(self) -> None:
         self.con.close()
@@ -292,11 +313,17 @@ class MariaDB(Consumer):
             else:
                 cursor.executemany(statement, values)
 
-    def rows(self, query: str, **parameters: Any) -> Rows:
+    def rows(self, query: str) -> Rows:
         with self.con.cursor() as cursor:
             cursor.execute(query)
             names = [d[0] for d in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def asked(self, query: str, as_of_us: int) -> Rows:
+        text = query.rstrip().rstrip(";").replace("'", "''").replace("\\", "\\\\")
+        self.run(f"PREPARE scored FROM '{text}'")
+        self.run(f"SET @as_of = {as_of_us}")
+        return self.rows("EXECUTE scored USING @as_of")
 
     def moment(self, value: pd.Timestamp, time: str) -> Any:
         return value.isoformat(sep=" ", timespec="microseconds")
@@ -340,14 +367,17 @@ class ClickHouse(Consumer):
         import json
 
         lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in values)
-        self.session.query(
-            f"{head} SETTINGS date_time_input_format='best_effort' FORMAT JSONCompactEachRow\n{lines}"
-        )
+        settings = "SETTINGS date_time_input_format='best_effort'"
+        self.session.query(f"{head} {settings} FORMAT JSONCompactEachRow\n{lines}")
 
     def moment(self, value: pd.Timestamp, time: str) -> Any:
         return value.isoformat(timespec="microseconds") + "Z"
 
-    def rows(self, query: str, **parameters: Any) -> Rows:
+    def asked(self, query: str, as_of_us: int) -> Rows:
+        self.session.query(f"SET param_as_of_us = {as_of_us}")
+        return self.rows(query)
+
+    def rows(self, query: str) -> Rows:
         import json
 
         settings = "output_format_json_quote_64bit_integers=0, output_format_json_quote_denormals=1"
@@ -414,14 +444,20 @@ class Spark(Consumer):
         frame = self.spark.createDataFrame(made, schema)
         frame.createOrReplaceTempView("raw_events")
         columns = ", ".join(
-            f"CAST({words.quoted(n)} AS {self.types[time if k == 'time' else k]}) AS {words.quoted(n)}"
+            "CAST({0} AS {1}) AS {0}".format(
+                words.quoted(n), self.types[time if k == "time" else k]
+            )
             for n, k in kinds.items()
         )
-        self.spark.sql(f"SELECT {columns} FROM raw_events").cache().createOrReplaceTempView(table)
+        self.spark.sql(f"SELECT {columns} FROM raw_events").cache().createOrReplaceTempView(
+            words.quoted(table)
+        )
 
-    def rows(self, query: str, **parameters: Any) -> Rows:
-        text = query.rstrip().rstrip(";")
-        found = self.spark.sql(text, args=parameters) if parameters else self.spark.sql(text)
+    def rows(self, query: str) -> Rows:
+        return [row.asDict() for row in self.spark.sql(query.rstrip().rstrip(";")).collect()]
+
+    def asked(self, query: str, as_of_us: int) -> Rows:
+        found = self.spark.sql(query.rstrip().rstrip(";"), args={"as_of_us": as_of_us})
         return [row.asDict() for row in found.collect()]
 
     def close(self) -> None:

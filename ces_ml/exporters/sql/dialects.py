@@ -168,9 +168,9 @@ _REDSHIFT = Dialect(
     double="DOUBLE PRECISION",
     number=_PLACED,
     # Spaces at the end of a VARCHAR mean nothing to Redshift; before another character they do.
-    exact="(COLLATE(CAST({} AS VARCHAR), 'case_sensitive') || CHR(1))",
+    exact="(COLLATE(CAST({} AS VARCHAR(65534)), 'case_sensitive') || CHR(1))",
     readable="LEFT({0}, LEN({0}) - 1)",
-    distinct="(COLLATE(CAST({} AS VARCHAR), 'case_sensitive') || CHR(1))",
+    distinct="(COLLATE(CAST({} AS VARCHAR(65534)), 'case_sensitive') || CHR(1))",
     rows="union",
     notes=("The time zone of the session must be UTC where as_of is the current moment.",),
 )

@@ -180,7 +180,7 @@ def _events(weight_set: WeightSet, options: SqlOptions, plan: CountPlan, table: 
     return f"""SELECT * FROM (
   SELECT {read}
   FROM {table}
-) raw
+) src
 WHERE customer_id IS NOT NULL AND event_type IS NOT NULL AND ts_us IS NOT NULL"""
 
 
