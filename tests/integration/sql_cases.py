@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,12 +66,13 @@ class Case:
     weight_set: WeightSet
     log: pd.DataFrame
 
-    def expected(self, n_reasons: int = 3) -> pd.DataFrame:
-        """What the scorer says at `AS_OF`, by customer."""
+    @cached_property
+    def expected(self) -> pd.DataFrame:
+        """What the scorer says at `AS_OF`, by customer, with three reasons."""
         table = build_counts(
             self.log, self.weight_set.spec, as_of=AS_OF, schema=self.weight_set.events
         )
-        return Scorer(self.weight_set, n_reasons).score(table)
+        return Scorer(self.weight_set, n_reasons=3).score(table)
 
 
 def events(rng: np.random.Generator, kinds: tuple[str, ...], n: int) -> pd.DataFrame:

@@ -38,6 +38,8 @@ class Consumer(ABC):
 
     dialect: str
     types: ClassVar[dict[str, str]]
+    #: How many random cases it is given.
+    seeds = 5
     #: Types that the time columns have been made of, besides numbers.
     time_kinds: tuple[str, ...] = ("timestamp", "timestamptz")
 
@@ -127,8 +129,10 @@ class DuckDB(Consumer):
     def run(self, statement: str, values: list[tuple[Any, ...]] | None = None) -> None:
         if values is None:
             self.con.execute(statement)
-        else:
-            self.con.executemany(statement, values)
+            return
+        head, row = statement.split(" VALUES ")
+        everything = [value for each in values for value in each]
+        self.con.execute(f"{head} VALUES {', '.join([row] * len(values))}", everything)
 
     def rows(self, query: str) -> Rows:
         return self._rows(self.con.execute(query))
@@ -392,6 +396,7 @@ class ClickHouse(Consumer):
 
 class Spark(Consumer):
     dialect = "spark"
+    seeds = 2
     types: ClassVar[dict[str, str]] = {
         "text": "string",
         "float": "double",
