@@ -10,6 +10,8 @@ import sqlite3
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -83,6 +85,19 @@ class Consumer(ABC):
 
     mark = "?"
     after_table = ""
+    #: Statements that make the database read text or join otherwise, and those that undo them.
+    settings: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    @contextmanager
+    def other_settings(self) -> Iterator[None]:
+        """Run the block with the settings."""
+        for on, _ in self.settings:
+            self.run(on)
+        try:
+            yield
+        finally:
+            for _, off in self.settings:
+                self.run(off)
 
     def value(self, value: Any, kind: str, time: str) -> Any:
         """Return a value of the log as the driver takes it."""
@@ -107,6 +122,10 @@ class Consumer(ABC):
 
 class DuckDB(Consumer):
     dialect = "duckdb"
+    settings = (
+        ("SET integer_division = true", "RESET integer_division"),
+        ("SET default_collation = 'nocase'", "RESET default_collation"),
+    )
     types: ClassVar[dict[str, str]] = {
         "text": "VARCHAR",
         "float": "DOUBLE",
@@ -150,6 +169,7 @@ class DuckDB(Consumer):
 
 class SQLite(Consumer):
     dialect = "sqlite"
+    settings = (("PRAGMA case_sensitive_like = 1", "PRAGMA case_sensitive_like = 0"),)
     # Collations that would make events of different case or spaces one.
     types: ClassVar[dict[str, str]] = {
         "text": "TEXT COLLATE NOCASE",
@@ -196,6 +216,11 @@ def server_folder(user: str) -> tuple[Path, str | None]:
 
 class PostgreSQL(Consumer):
     dialect = "postgresql"
+    settings = (
+        ("SET standard_conforming_strings = off", "RESET standard_conforming_strings"),
+        ("SET backslash_quote = off", "RESET backslash_quote"),
+        ("SET client_encoding = 'LATIN1'", "SET client_encoding = 'UTF8'"),
+    )
     types: ClassVar[dict[str, str]] = {
         "text": "text",
         "float": "double precision",
@@ -255,6 +280,11 @@ class PostgreSQL(Consumer):
 
 class MariaDB(Consumer):
     dialect = "mysql"
+    settings = (
+        ("SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT'", "SET sql_mode = ''"),
+        ("SET collation_connection = 'utf8mb4_unicode_ci'", "SET NAMES utf8mb4"),
+        ("SET div_precision_increment = 0", "SET div_precision_increment = 4"),
+    )
     types: ClassVar[dict[str, str]] = {
         "text": "varchar(200) CHARACTER SET utf8mb4",
         "float": "double",
@@ -343,6 +373,15 @@ class ClickHouse(Consumer):
     """Each statement is a call of ClickHouse in the process, in a session of its own folder."""
 
     dialect = "clickhouse"
+    settings = (
+        ("SET join_use_nulls = 1", "SET join_use_nulls = 0"),
+        ("SET prefer_column_name_to_alias = 1", "SET prefer_column_name_to_alias = 0"),
+        (
+            "SET aggregate_functions_null_for_empty = 1",
+            "SET aggregate_functions_null_for_empty = 0",
+        ),
+        ("SET cast_keep_nullable = 1", "SET cast_keep_nullable = 0"),
+    )
     types: ClassVar[dict[str, str]] = {
         "text": "Nullable(String)",
         "float": "Nullable(Float64)",
@@ -396,6 +435,14 @@ class ClickHouse(Consumer):
 
 class Spark(Consumer):
     dialect = "spark"
+    settings = (
+        (
+            "SET spark.sql.parser.escapedStringLiterals = true",
+            "RESET spark.sql.parser.escapedStringLiterals",
+        ),
+        ("SET spark.sql.ansi.enabled = false", "RESET spark.sql.ansi.enabled"),
+        ("SET spark.sql.caseSensitive = true", "RESET spark.sql.caseSensitive"),
+    )
     seeds = 2
     types: ClassVar[dict[str, str]] = {
         "text": "string",

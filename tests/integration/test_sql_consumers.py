@@ -223,3 +223,13 @@ def test_the_moment_may_be_a_parameter_or_now(consumer: Consumer) -> None:
     found = consumer.asked(query, AS_OF_US)
     agree(found, case)
     assert {row["as_of_us"] for row in found} == {AS_OF_US}
+
+
+def test_settings_that_change_what_quotes_and_joins_mean_change_nothing(
+    consumer: Consumer,
+) -> None:
+    case = hostile_case()
+    consumer.load(case.log)
+    query = sql_text(case.weight_set, dialect=consumer.dialect, as_of=AS_OF)
+    with consumer.other_settings():
+        agree(consumer.rows(query), case)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ces_ml.errors import SpecError, show
 from ces_ml.sql.quoting import coded_literal, identifier
 from ces_ml.sql.words import CountWords
 from ces_ml.weights.score_sql import SqlWords
@@ -96,7 +97,20 @@ class Dialect:
     notes: tuple[str, ...] = field(default=())
 
     def quoted(self, name: str) -> str:
-        """Return a name as a quoted identifier, in capitals where plain names are stored so."""
+        """Return a name as a quoted identifier, in capitals where plain names are stored so.
+
+        Raises
+        ------
+        SpecError
+            If it is empty or holds a NUL.
+        """
+        if not name:
+            raise SpecError(
+                "a table or column has no name",
+                got=show(name),
+                allowed="a name of at least one character",
+                hint="say what it is called: `columns` takes terms and columns of the weight set",
+            )
         if self.upper and name.isascii() and name.replace("_", "a").isalnum() and name.islower():
             name = name.upper()
         start, end = self.quotes

@@ -124,7 +124,7 @@ def _head(weight_set: WeightSet, options: SqlOptions) -> str:
     """Return the comment that says what this is; of names only what can't end a comment."""
     words = options.words
     lines = [
-        f"Customer engagement score {_harmless(weight_set.name)!s} as {words.title} SQL.",
+        f"Customer engagement score {_harmless(weight_set.name)}, for {words.title}.",
         f"Weights: {weight_set.fingerprint}",
         f"Scores agree with ces-ml to {TOLERANCE:.0e}; the export with shape=check proves it "
         "on the golden rows.",
