@@ -23,7 +23,7 @@ from ces_ml.exporters.sql import DIALECTS
 #: Columns of the log, and what they are.
 KINDS = {
     "customer_id": "text",
-    "event_type": "text",
+    "event_type": "event",
     "timestamp": "time",
     "value": "float",
     "fee": "float",
@@ -66,10 +66,7 @@ class Consumer(ABC):
         words = DIALECTS[self.dialect]
         time = time or ("timestamp" if "timestamp" in words.times else "text")
         names = list(log.columns)
-        kinds = [
-            self.types[time if KINDS.get(n, "text") == "time" else KINDS.get(n, "text")]
-            for n in names
-        ]
+        kinds = [self.type_of(n, time) for n in names]
         columns = ", ".join(f"{words.quoted(n)} {k}" for n, k in zip(names, kinds, strict=True))
         quoted = ".".join(map(words.quoted, table.split(".")))
         self.run(f"DROP TABLE IF EXISTS {quoted}")
@@ -99,6 +96,11 @@ class Consumer(ABC):
             for _, off in self.settings:
                 self.run(off)
 
+    def type_of(self, column: str, time: str) -> str:
+        """Return the type of a column of the log."""
+        kind = KINDS.get(column, "text")
+        return self.types.get(time if kind == "time" else kind, self.types["text"])
+
     def value(self, value: Any, kind: str, time: str) -> Any:
         """Return a value of the log as the driver takes it."""
         if value is None or value is pd.NA or value is pd.NaT or value != value:
@@ -124,10 +126,11 @@ class DuckDB(Consumer):
     dialect = "duckdb"
     settings = (
         ("SET integer_division = true", "RESET integer_division"),
-        ("SET default_collation = 'nocase'", "RESET default_collation"),
+        ("SET old_implicit_casting = true", "RESET old_implicit_casting"),
     )
     types: ClassVar[dict[str, str]] = {
         "text": "VARCHAR",
+        "event": "VARCHAR COLLATE NOCASE",
         "float": "DOUBLE",
         "truth": "BOOLEAN",
         "timestamp": "TIMESTAMP",
@@ -219,10 +222,10 @@ class PostgreSQL(Consumer):
     settings = (
         ("SET standard_conforming_strings = off", "RESET standard_conforming_strings"),
         ("SET backslash_quote = off", "RESET backslash_quote"),
-        ("SET client_encoding = 'LATIN1'", "SET client_encoding = 'UTF8'"),
     )
     types: ClassVar[dict[str, str]] = {
         "text": "text",
+        "event": "text COLLATE no_case",
         "float": "double precision",
         "truth": "boolean",
         "timestamp": "timestamp",
@@ -249,6 +252,10 @@ class PostgreSQL(Consumer):
             user="ces", database="postgres", unix_sock=f"{self.folder}/.s.PGSQL.5432"
         )
         self.con.autocommit = True
+        self.run(
+            "CREATE COLLATION no_case (provider = icu, locale = 'und-u-ks-level2', "
+            "deterministic = false)"
+        )
 
     def _program(self, name: str, *arguments: str) -> None:
         command = [f"{self.programs}/{name}", "-D", str(self.folder / "data"), *arguments]
@@ -446,6 +453,7 @@ class Spark(Consumer):
     seeds = 2
     types: ClassVar[dict[str, str]] = {
         "text": "string",
+        "event": "string COLLATE UTF8_LCASE",
         "float": "double",
         "truth": "boolean",
         "timestamp": "timestamp_ntz",
@@ -486,20 +494,16 @@ class Spark(Consumer):
             tuple(self.value(v, k, time) for v, k in zip(row, kinds.values(), strict=True))
             for row in log.itertuples(index=False)
         ]
-        stored = {
-            n: "string"
-            if k == "time" and time in self.time_kinds
-            else self.types[time if k == "time" else k]
-            for n, k in kinds.items()
-        }
-        schema = ", ".join(f"{words.quoted(n)} {t}" for n, t in stored.items())
+        texts = {n for n, k in kinds.items() if k == "event"}
+        texts |= {n for n, k in kinds.items() if k == "time" and time in self.time_kinds}
+        schema = ", ".join(
+            f"{words.quoted(n)} {'string' if n in texts else self.type_of(n, time)}" for n in kinds
+        )
         frame = self.spark.createDataFrame(made, schema)
         frame.createOrReplaceTempView("raw_events")
         columns = ", ".join(
-            "CAST({0} AS {1}) AS {0}".format(
-                words.quoted(n), self.types[time if k == "time" else k]
-            )
-            for n, k in kinds.items()
+            f"CAST({words.quoted(n)} AS {self.type_of(n, time)}) AS {words.quoted(n)}"
+            for n in kinds
         )
         self.spark.sql(f"SELECT {columns} FROM raw_events").cache().createOrReplaceTempView(
             words.quoted(table)

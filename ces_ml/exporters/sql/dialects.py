@@ -12,6 +12,7 @@ __all__ = ["DIALECTS", "NUMBER_TIMES", "dialect_named"]
 #: Types of time columns that are numbers since 1970-01-01 UTC; the same in every dialect.
 NUMBER_TIMES = ("s", "ms", "us", "ns")
 _PLACED = "'{}'::FLOAT8"
+_OWN_COLLATION = "Customer ids and properties are told apart as the collations of their columns do."
 _SQLITE_SECONDS = "CAST(strftime('%s', substr({0}, 1, 19)) AS INTEGER) * 1000000"
 
 
@@ -39,6 +40,9 @@ _DUCKDB = Dialect(
     now="epoch_us(now())",
     parameter="CAST($as_of_us AS BIGINT)",
     coded="decode(unhex('{hex}'))",
+    exact="CAST({} AS VARCHAR) COLLATE C",
+    key="{}",
+    notes=(_OWN_COLLATION,),
 )
 
 _POSTGRESQL = Dialect(
@@ -58,6 +62,7 @@ _POSTGRESQL = Dialect(
     key="{}",
     text="TEXT",
     inlined=" NOT MATERIALIZED",
+    notes=(_OWN_COLLATION,),
 )
 
 _SQLITE = Dialect(
