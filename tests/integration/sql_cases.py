@@ -98,7 +98,13 @@ def events(rng: np.random.Generator, kinds: tuple[str, ...], n: int) -> pd.DataF
     )
     frame["value"] = frame["value"].astype("Float64").mask(frame["value"].isna())
     frame.loc[rng.random(n) < 0.03, "seen_at"] = pd.NaT
-    return pd.concat([frame, frame.iloc[:3]], ignore_index=True)
+    # Two who are seen at as_of and a microsecond before.
+    new = frame.iloc[:2].assign(
+        customer_id=["new", "newer"],
+        timestamp=np.array([AS_OF_US, AS_OF_US - 1]).astype("datetime64[us]"),
+        seen_at=np.array([AS_OF_US, AS_OF_US - 1]).astype("datetime64[us]"),
+    )
+    return pd.concat([frame, frame.iloc[:3], new], ignore_index=True)
 
 
 def random_term(rng: np.random.Generator, kinds: tuple[str, ...], measure: str, k: int) -> Term:

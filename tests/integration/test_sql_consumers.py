@@ -233,3 +233,28 @@ def test_settings_that_change_what_quotes_and_joins_mean_change_nothing(
     query = sql_text(case.weight_set, dialect=consumer.dialect, as_of=AS_OF)
     with consumer.other_settings():
         agree(consumer.rows(query), case)
+
+
+def test_made_up_events_prove_the_counts_and_show_a_wrong_window(consumer: Consumer) -> None:
+    schema = EventSchema(value_col="value", arrival_col="seen_at", anonymous_col="device")
+    for seed in range(consumer.seeds):
+        weight_set = random_case(seed, schema if seed % 2 else SCHEMA).weight_set
+        options = {"dialect": consumer.dialect, "shape": "check_events"}
+        rows = consumer.rows(sql_text(weight_set, **options))
+        assert [row["ok"] for row in rows] == [1] * 5
+        assert len({row["raw_score"] for row in rows}) > 2
+        kinds = [k for k in DIALECTS[consumer.dialect].times if seed == 1]
+        for kind in kinds:
+            query = sql_text(weight_set, **options, timestamp_type=kind, arrival_type=kind)
+            assert [row["ok"] for row in consumer.rows(query)] == [1] * 5
+    rng = np.random.default_rng(0)
+    terms = tuple(Term(event=e, window=w) for e, w in (("a", "7d"), ("b", "30d"), ("c", "1d")))
+    query = sql_text(weigh(rng, terms), **options)
+    for right, wrong in (
+        ("e.ts_us >= c.as_of_us - v.window_us", "e.ts_us > c.as_of_us - v.window_us"),
+        ("e.ts_us < c.as_of_us", "e.ts_us <= c.as_of_us"),
+        ("f.known_us < m.as_of_us", "f.known_us <= m.as_of_us"),
+        ("v.code AS code", "0 AS code"),
+    ):
+        assert query.count(right) == 1
+        assert 0 in {row["ok"] for row in consumer.rows(query.replace(right, wrong))}, wrong

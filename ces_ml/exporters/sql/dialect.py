@@ -26,6 +26,9 @@ class Dialect:
         What the parser that checks the text calls it.
     times : mapping of str to str
         From a declared type of a time column to its integer UTC microseconds since 1970.
+    moments : mapping of str to str
+        The types that are no numbers, and a moment of them: of its text in UTC (``{}``) or of its
+        seconds since 1970 (``{s}``).
     now, parameter : str
         The current moment in those microseconds, and a placeholder for it.
     coded : str
@@ -72,6 +75,7 @@ class Dialect:
     title: str
     sqlglot: str
     times: Mapping[str, str]
+    moments: Mapping[str, str]
     now: str
     parameter: str
     coded: str

@@ -37,6 +37,10 @@ _DUCKDB = Dialect(
     title="DuckDB",
     sqlglot="duckdb",
     times=_times(timestamp="epoch_us({0})", timestamptz="epoch_us({0})"),
+    moments={
+        "timestamp": "CAST('{}' AS TIMESTAMP)",
+        "timestamptz": "CAST('{}+00:00' AS TIMESTAMPTZ)",
+    },
     now="epoch_us(now())",
     parameter="CAST($as_of_us AS BIGINT)",
     coded="decode(unhex('{hex}'))",
@@ -53,6 +57,10 @@ _POSTGRESQL = Dialect(
         timestamp="CAST(EXTRACT(EPOCH FROM {0}) * 1000000 AS BIGINT)",
         timestamptz="CAST(EXTRACT(EPOCH FROM {0}) * 1000000 AS BIGINT)",
     ),
+    moments={
+        "timestamp": "CAST('{}' AS TIMESTAMP)",
+        "timestamptz": "CAST('{}+00:00' AS TIMESTAMPTZ)",
+    },
     now="CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) * 1000000 AS BIGINT)",
     parameter="CAST($1 AS BIGINT)",
     coded="convert_from(decode('{hex}', 'hex'), 'UTF8')",
@@ -79,6 +87,7 @@ _SQLITE = Dialect(
         "substr({0}, -6, 1) IN ('+', '-') THEN 6 ELSE 0 END), 'Zz') || '000000', 1, 6) "
         "AS INTEGER) ELSE 0 END)",
     ),
+    moments={"text": "'{}'"},
     now="CAST(strftime('%s', 'now') AS INTEGER) * 1000000",
     parameter=":as_of_us",
     coded="char({points})",
@@ -100,6 +109,10 @@ _SPARK = Dialect(
     title="Apache Spark",
     sqlglot="spark",
     times=_times(timestamp="unix_micros({0})", timestamptz="unix_micros({0})"),
+    moments={
+        "timestamp": "CAST('{}' AS TIMESTAMP_NTZ)",
+        "timestamptz": "CAST('{}+00:00' AS TIMESTAMP)",
+    },
     now="unix_micros(current_timestamp())",
     parameter="CAST(:as_of_us AS BIGINT)",
     coded="CAST(X'{hex}' AS STRING)",
@@ -118,6 +131,7 @@ _BIGQUERY = Dialect(
         timestamp="UNIX_MICROS(TIMESTAMP({0}, 'UTC'))",
         timestamptz="UNIX_MICROS({0})",
     ),
+    moments={"timestamp": "CAST('{}' AS DATETIME)", "timestamptz": "CAST('{}+00:00' AS TIMESTAMP)"},
     now="UNIX_MICROS(CURRENT_TIMESTAMP())",
     parameter="CAST(@as_of_us AS INT64)",
     coded="CODE_POINTS_TO_STRING([{points}])",
@@ -144,6 +158,10 @@ _SNOWFLAKE = Dialect(
         timestamp="DATE_PART(EPOCH_MICROSECOND, {0})",
         timestamptz="DATE_PART(EPOCH_MICROSECOND, {0})",
     ),
+    moments={
+        "timestamp": "CAST('{}' AS TIMESTAMP_NTZ)",
+        "timestamptz": "CAST('{}+00:00' AS TIMESTAMP_TZ)",
+    },
     now="DATE_PART(EPOCH_MICROSECOND, CURRENT_TIMESTAMP())",
     parameter="CAST(? AS BIGINT)",
     coded="HEX_DECODE_STRING('{hex}')",
@@ -167,6 +185,10 @@ _REDSHIFT = Dialect(
         timestamptz="DATEDIFF(microsecond, CAST('1970-01-01 00:00:00' AS TIMESTAMP), "
         "{0} AT TIME ZONE 'UTC')",
     ),
+    moments={
+        "timestamp": "CAST('{}' AS TIMESTAMP)",
+        "timestamptz": "CAST('{}+00:00' AS TIMESTAMPTZ)",
+    },
     now="DATEDIFF(microsecond, CAST('1970-01-01 00:00:00' AS TIMESTAMP), GETDATE())",
     parameter="CAST($1 AS BIGINT)",
     coded="FROM_VARBYTE(FROM_HEX('{hex}'), 'utf8')",
@@ -189,6 +211,7 @@ _MYSQL = Dialect(
         timestamp="TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', {0})",
         timestamptz="CAST(UNIX_TIMESTAMP({0}) * 1000000 AS SIGNED)",
     ),
+    moments={"timestamp": "CAST('{}' AS DATETIME(6))", "timestamptz": "FROM_UNIXTIME({s})"},
     now="TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))",
     parameter="CAST(? AS SIGNED)",
     # Bytes mean the same with and without NO_BACKSLASH_ESCAPES, in every character set.
@@ -217,6 +240,10 @@ _CLICKHOUSE = Dialect(
         timestamp="toUnixTimestamp64Micro(toDateTime64({0}, 6, 'UTC'))",
         timestamptz="toUnixTimestamp64Micro(toDateTime64({0}, 6, 'UTC'))",
     ),
+    moments={
+        "timestamp": "toDateTime64('{}', 6, 'UTC')",
+        "timestamptz": "toDateTime64('{}', 6, 'UTC')",
+    },
     now="toUnixTimestamp64Micro(now64(6))",
     parameter="{as_of_us:Int64}",
     coded="unhex('{hex}')",
@@ -244,6 +271,10 @@ _TSQL = Dialect(
         timestamptz="DATEDIFF_BIG(MICROSECOND, "
         "CAST('1970-01-01T00:00:00+00:00' AS DATETIMEOFFSET), {0})",
     ),
+    moments={
+        "timestamp": "CAST('{}' AS DATETIME2)",
+        "timestamptz": "CAST('{}+00:00' AS DATETIMEOFFSET)",
+    },
     now="DATEDIFF_BIG(MICROSECOND, CAST('1970-01-01T00:00:00' AS DATETIME2), SYSUTCDATETIME())",
     parameter="CAST(@as_of_us AS BIGINT)",
     coded="CAST(0x{hex16} AS NVARCHAR(4000))",

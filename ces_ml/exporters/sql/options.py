@@ -27,9 +27,9 @@ class SqlOptions(SpecModel):
     ----------
     dialect : str
         A key of `DIALECTS`.
-    shape : {"query", "view", "dbt", "check"}, default="query"
-        A query; a statement that makes a view of it; a model file of dbt; or a query that scores
-        the golden rows and says whether each is right.
+    shape : {"query", "view", "dbt", "check", "check_events"}, default="query"
+        A query; a statement that makes a view of it; a model file of dbt; a query that scores the
+        golden rows and says whether each is right; or one that counts and scores made-up events.
     output : {"scores", "terms"}, default="scores"
         One row a customer; or one row a customer and term that is not 0, with its count and points.
     reasons : int, default=3
@@ -64,7 +64,7 @@ class SqlOptions(SpecModel):
 
     called = "the options of the SQL export"
     dialect: str = "duckdb"
-    shape: Literal["query", "view", "dbt", "check"] = "query"
+    shape: Literal["query", "view", "dbt", "check", "check_events"] = "query"
     output: Literal["scores", "terms"] = "scores"
     reasons: int = Field(default=3, ge=0)
     events_table: str = "events"

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from ces_ml.exporters.sql.options import SqlOptions
+from ces_ml.exporters.sql.proof import proven_relations, statement
 from ces_ml.exporters.sql.relations import (
     AS_OF_VARIABLE,
     Relations,
@@ -21,7 +22,8 @@ __all__ = ["SQL_OPTIONS", "sql_text"]
 SQL_OPTIONS: dict[str, str] = {
     "dialect": "duckdb, postgresql, sqlite, spark, bigquery, snowflake, redshift, mysql (also "
     "MariaDB), clickhouse, tsql",
-    "shape": "query, view, dbt, or check: a query that proves itself on the golden rows",
+    "shape": "query, view, dbt; check: a query that proves itself on the golden rows; "
+    "check_events: on made-up events",
     "output": "scores: a row a customer; terms: a row a customer and term, with points",
     "reasons": "how many of the largest contributions a row names",
     "events_table": "the log, for example analytics.events",
@@ -78,11 +80,13 @@ def sql_text(weight_set: WeightSet, **options: Any) -> str:
     chosen = SqlOptions(**options)
     if chosen.shape == "check":
         relations, last = checked_relations(weight_set, chosen)
+    elif chosen.shape == "check_events":
+        relations, last = proven_relations(weight_set, chosen)
     else:
         relations = _read(weight_set, chosen)
         scored, last = scored_relations(weight_set, chosen)
         relations |= scored
-    body = _statement(relations, last, chosen)
+    body = statement(relations, last, chosen)
     head = _head(weight_set, chosen)
     if chosen.shape == "dbt":
         return "{{ config(materialized='view') }}\n" + head + _for_dbt(body, chosen)
@@ -102,14 +106,6 @@ def _read(weight_set: WeightSet, options: SqlOptions) -> Relations:
     return (given_relations if given else counted_relations)(weight_set, options, table)
 
 
-def _statement(relations: Relations, last: str, options: SqlOptions) -> str:
-    tables = ",\n".join(
-        f"{name} AS{options.words.inlined if name == 'ev' else ''} (\n{query}\n)"
-        for name, query in relations.items()
-    )
-    return f"WITH\n{tables}\n{last}"
-
-
 def _for_dbt(body: str, options: SqlOptions) -> str:
     """Return the text in which no brace of ours, or of a name, means anything to Jinja."""
     body = body.replace("{", "{{ '{' }}")
@@ -126,8 +122,8 @@ def _head(weight_set: WeightSet, options: SqlOptions) -> str:
     lines = [
         f"Customer engagement score {_harmless(weight_set.name)}, for {words.title}.",
         f"Weights: {weight_set.fingerprint}",
-        f"Scores agree with ces-ml to {TOLERANCE:.0e}; the export with shape=check proves it "
-        "on the golden rows.",
+        f"Scores agree with ces-ml to {TOLERANCE:.0e}; the exports with shape=check (golden "
+        "rows) and shape=check_events (made-up events) prove it: ok is 1 in every row.",
     ]
     if options.shape != "check" and options.counts_table is None:
         lines.append(

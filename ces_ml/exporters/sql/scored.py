@@ -15,7 +15,7 @@ from ces_ml.weights.score_sql import (
 )
 from ces_ml.weights.weight_set import WeightSet
 
-__all__ = ["TOLERANCE", "checked_relations", "scored_relations"]
+__all__ = ["TOLERANCE", "checked_relations", "formula_relations", "scored_relations"]
 
 #: How far a score may lie from that of ces-ml.
 TOLERANCE = 1e-9
@@ -29,7 +29,7 @@ def scored_relations(weight_set: WeightSet, options: SqlOptions) -> tuple[Relati
     if options.customer_type == "text" and not words.key:
         shown = words.readable.format(shown)
     shown += f" AS {words.quoted(weight_set.events.customer_col)}"
-    made = _formula(weight_set, options, (CUSTOMER, "as_of_us"))
+    made = formula_relations(weight_set, options, (CUSTOMER, "as_of_us"))
     n_reasons = min(options.reasons, len(weight_set.terms))
     if options.output == "terms" or n_reasons:
         made |= _by_term(weight_set, options)
@@ -104,7 +104,7 @@ def checked_relations(weight_set: WeightSet, options: SqlOptions) -> tuple[Relat
         for k, row in enumerate(rows)
     ]
     made = {row_relation(words, "counts", names + counted): row_list(words, names + counted, held)}
-    made |= _formula(weight_set, options, names)
+    made |= formula_relations(weight_set, options, names)
     band = band_sql(weight_set.bands, "s.score", words.formula_words)
     near = number(TOLERANCE)
     made["judged"] = (
@@ -120,7 +120,9 @@ def checked_relations(weight_set: WeightSet, options: SqlOptions) -> tuple[Relat
     return made, f"SELECT {columns},\n  CASE WHEN {right} THEN 1 ELSE 0 END AS ok\nFROM judged"
 
 
-def _formula(weight_set: WeightSet, options: SqlOptions, carried: tuple[str, ...]) -> Relations:
+def formula_relations(
+    weight_set: WeightSet, options: SqlOptions, carried: tuple[str, ...]
+) -> Relations:
     """Return ``points``, ``summed`` and ``scored`` over ``counts``; `carried` columns go along."""
     words = options.words.formula_words
     counted = options.counts_table is None and options.shape != "check"

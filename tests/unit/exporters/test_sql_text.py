@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import jinja2
+import pandas as pd
 import pytest
 import sqlglot
 from hypothesis import given
@@ -19,6 +21,9 @@ from ces_ml.events import EventSchema
 from ces_ml.exporters import EXPORTERS, export
 from ces_ml.exporters.sql import DIALECTS, RUN_BY, SQL_OPTIONS, SqlOptions, conformance, sql_text
 from ces_ml.exporters.sql.conformance import TERM_KINDS
+from ces_ml.exporters.sql.golden_events import GOLDEN_AS_OF, golden_events, run_in_sqlite
+from ces_ml.features import build_counts
+from ces_ml.scoring import Scorer
 from ces_ml.spec import CountSpec, Term
 from ces_ml.weights import Band, GoldenRow, Recalibration, Scale, WeightedTerm, WeightSet
 
@@ -87,13 +92,19 @@ def every_text(dialect: str, weight_set: WeightSet = WEIGHT_SET) -> list[str]:
         {"shape": "query", "as_of": "parameter"},
         {"shape": "view", "output": "terms", "as_of": "2025-01-01"},
         {"shape": "check"},
+        {"shape": "check_events"},
         {"counts_table": "db.counts", "columns": {n: f"c{t}" for t, n in enumerate(names)}},
         {"customer_type": "number", "reasons": 0},
     ]
     made = [sql_text(weight_set, dialect=dialect, **chosen) for chosen in options]
     few = weight_set.model_copy(update={"terms": weight_set.terms[:1]})
     kinds = DIALECTS[dialect].times
-    return made + [sql_text(few, dialect=dialect, timestamp_type=kind) for kind in kinds]
+    timed: list[dict[str, Any]] = [
+        {"timestamp_type": kind, "shape": shape}
+        for kind in kinds
+        for shape in ("query", "check_events")
+    ]
+    return made + [sql_text(few, dialect=dialect, **chosen) for chosen in timed]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -266,6 +277,34 @@ def test_what_one_table_of_events_cannot_answer_is_refused(
     for dialect in DIALECTS:
         with pytest.raises(SpecError, match=message):
             sql_text(weigh(term, events=schema), dialect=dialect)
+
+
+def test_what_made_up_events_must_give_is_what_the_scorer_says() -> None:
+    schema = EventSchema(value_col="v", arrival_col="seen")
+    weight_set = WEIGHT_SET.model_copy(update={"events": schema})
+    options = SqlOptions(as_of=GOLDEN_AS_OF)
+    log = golden_events(weight_set, options)
+    frame = pd.DataFrame(log.rows, columns=[name for name, _ in log.columns])
+    for column in ("timestamp", "seen"):
+        frame[column] = pd.to_datetime(frame[column].astype("Int64"), unit="us", utc=True)
+    frame["returned"] = frame["returned"].astype("boolean")
+    table = build_counts(frame, weight_set.spec, as_of=GOLDEN_AS_OF, schema=schema)
+    scored = Scorer(weight_set).score(table).set_index("customer_id")
+    assert (table.X.toarray() != 0).any(axis=0).sum() > 0.9 * len(weight_set.terms)
+    assert sorted(scored.index) == sorted(log.customers[:-1])
+    found = duckdb.sql(sql_text(weight_set, shape="check_events").rstrip(";\n")).df()
+    found = found.set_index("customer").loc[scored.index]
+    assert found["raw_expected"].to_numpy() == pytest.approx(
+        scored["raw_score"].to_numpy(), abs=1e-9
+    )
+    assert found["band_expected"].tolist() == scored["band"].tolist()
+
+
+def test_made_up_events_need_a_log_and_a_sqlite_that_computes() -> None:
+    with pytest.raises(SpecError, match="made-up events are counted, and a table of counts"):
+        sql_text(WEIGHT_SET, shape="check_events", counts_table="counts")
+    with pytest.raises(SpecError, match=r"golden events can't be scored(.|\n)*no such function: f"):
+        run_in_sqlite("SELECT f(1)")
 
 
 def test_a_column_without_a_name_is_refused() -> None:
