@@ -204,6 +204,17 @@ class SQLite(Consumer):
         names = [d[0] for d in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
+    def moment(self, value: pd.Timestamp, time: str) -> Any:
+        """Return a moment in one of the ways of ISO 8601: with T, Z or an offset, or without."""
+        way = (value.minute + value.microsecond) % 4
+        if way == 0:
+            return value.isoformat() + "Z"
+        if way == 1:
+            return (value - pd.Timedelta("3h30m")).isoformat(sep=" ") + "-03:30"
+        if way == 2:
+            return (value + pd.Timedelta("2h")).isoformat() + "+02:00"
+        return value.isoformat(sep=" ", timespec="microseconds")
+
     def close(self) -> None:
         self.con.close()
 

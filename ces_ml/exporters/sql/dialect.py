@@ -55,7 +55,7 @@ class Dialect:
     key : str
         A customer id that is not declared to be a number, in the form that it is grouped by;
         `exact` where not given.
-    rows : {"values", "derived", "union", "structs"}
+    rows : {"values", "derived", "union", "structs", "tuples"}
         How a short list of rows is written.
     lag : str
         See `CountWords`.
@@ -91,7 +91,7 @@ class Dialect:
     readable: str = "{}"
     distinct: str = "{}"
     key: str = ""
-    rows: Literal["values", "derived", "union", "structs"] = "values"
+    rows: Literal["values", "derived", "union", "structs", "tuples"] = "values"
     lag: str = "LAG({value}) OVER (PARTITION BY {whose} ORDER BY {order})"
     true: str = "TRUE"
     false: str = "FALSE"

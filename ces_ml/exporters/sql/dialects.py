@@ -254,7 +254,7 @@ _CLICKHOUSE = Dialect(
     text="Nullable(String)",
     exact="CAST({} AS Nullable(String))",
     key="{}",
-    rows="union",
+    rows="tuples",
     # The frame is written out: lagInFrame sees its frame only, and every version has it.
     lag="lagInFrame({value}) OVER (PARTITION BY {whose} ORDER BY {order} "
     "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)",

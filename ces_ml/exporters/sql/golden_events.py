@@ -209,12 +209,13 @@ def _literal(value: Any, kind: str, weight_set: WeightSet, options: SqlOptions) 
 def _moment(us: int | None, kind: str, options: SqlOptions) -> str:
     """Return a moment as a column of a declared type would hold it."""
     words = options.words
+    if kind in ("us", "ns"):
+        return words.whole("NULL" if us is None else str(us * 1000 + 337 if kind == "ns" else us))
     if kind in NUMBER_TIMES:
-        if us is None:
-            return words.whole("NULL")
-        if kind in ("us", "ns"):
-            return words.whole(str(us * 1000 + 337 if kind == "ns" else us))
-        return words.number.format(value_sql(us / (1e6 if kind == "s" else 1e3)))
+        number = "NULL"
+        if us is not None:
+            number = words.number.format(value_sql(us / (1e6 if kind == "s" else 1e3)))
+        return f"CAST({number} AS {words.double})"
     template = words.moments[kind]
     if us is None:
         return template.replace("'{}'", "NULL").replace("'{}+00:00'", "NULL").replace("{s}", "NULL")

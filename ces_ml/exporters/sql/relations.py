@@ -96,6 +96,11 @@ def row_list(words: Dialect, names: Sequence[str], rows: Sequence[Sequence[str]]
             for row in rows
         ]
         return "\n  UNION ALL ".join(selects)
+    if words.rows == "tuples":
+        # Long chains of UNION ALL are more than ClickHouse will plan.
+        fields = ", ".join(f"tupleElement(t, {k + 1}) AS {n}" for k, n in enumerate(names))
+        held = ",\n  ".join(f"tuple({', '.join(row)})" for row in rows)
+        return f"SELECT {fields} FROM (SELECT arrayJoin([{held}]) AS t) v"
     if words.rows == "structs":
         first = ", ".join(f"{e} AS {n}" for e, n in zip(rows[0], names, strict=True))
         others = [f"STRUCT({', '.join(row)})" for row in rows[1:]]
