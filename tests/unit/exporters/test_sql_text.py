@@ -92,18 +92,14 @@ def every_text(dialect: str, weight_set: WeightSet = WEIGHT_SET) -> list[str]:
         {"shape": "query", "as_of": "parameter"},
         {"shape": "view", "output": "terms", "as_of": "2025-01-01"},
         {"shape": "check"},
-        {"shape": "check_events"},
         {"counts_table": "db.counts", "columns": {n: f"c{t}" for t, n in enumerate(names)}},
         {"customer_type": "number", "reasons": 0},
     ]
     made = [sql_text(weight_set, dialect=dialect, **chosen) for chosen in options]
     few = weight_set.model_copy(update={"terms": weight_set.terms[:1]})
     kinds = DIALECTS[dialect].times
-    timed: list[dict[str, Any]] = [
-        {"timestamp_type": kind, "shape": shape}
-        for kind in kinds
-        for shape in ("query", "check_events")
-    ]
+    timed: list[dict[str, Any]] = [{"timestamp_type": kind} for kind in kinds]
+    timed.append({"shape": "check_events", "timestamp_type": next(iter(kinds))})
     return made + [sql_text(few, dialect=dialect, **chosen) for chosen in timed]
 
 
@@ -139,7 +135,7 @@ def test_no_sign_of_a_hostile_name_is_in_the_text(dialect: str) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_floats_are_never_decimals(dialect: str) -> None:
     for text in every_text(dialect):
-        for line in text.splitlines():
+        for line in re.sub(r"'\d{4}-[^']*'", "''", text).splitlines():
             if not line.startswith("--"):
                 assert re.search(r"\d\.\d+(?![\dE])", line) is None, line
 
@@ -280,7 +276,7 @@ def test_what_one_table_of_events_cannot_answer_is_refused(
 
 
 def test_what_made_up_events_must_give_is_what_the_scorer_says() -> None:
-    schema = EventSchema(value_col="v", arrival_col="seen")
+    schema = EventSchema(value_col="value", arrival_col="seen")
     weight_set = WEIGHT_SET.model_copy(update={"events": schema})
     options = SqlOptions(as_of=GOLDEN_AS_OF)
     log = golden_events(weight_set, options)
