@@ -16,6 +16,8 @@ results are long: ``(r, code, a…)``, one column an aggregate, only for pairs t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ces_ml.spec.duration import DAY_US
 from ces_ml.sql.measures import COMMON, MASK_DAYS, Names, aggregate_sql, capped_sql, uses_masks
 from ces_ml.sql.plan import Aggregate, CountPlan, Part
@@ -31,12 +33,29 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """What stands for a row of ``cu`` in a query: its columns, or a customer at one moment."""
+
+    r: str = "c.r"
+    as_of: str = "c.as_of_us"
+    joined: str = "JOIN cu c ON {}.customer_id = c.customer_id"
+
+    @classmethod
+    def at(cls, moment_us: int | None, alias: str) -> _Rows:
+        """Return the rows of one moment, or of ``cu`` where none is given."""
+        if moment_us is None:
+            return cls(joined=cls.joined.format(alias))
+        return cls(f"{alias}.customer_id", str(moment_us), "")
+
+
 def count_sql(
     plan: CountPlan,
     part: Part | None = None,
     *,
     arrival: bool = False,
     words: CountWords = COMMON,
+    moment_us: int | None = None,
 ) -> str:
     """Return the query that counts: an event of type t counts for row r iff
     ``as_of − window ≤ ts < as_of`` and, with `arrival`, ``arrival < as_of``.
@@ -50,6 +69,9 @@ def count_sql(
         Whether ``ev`` has the column ``arrival_us``.
     words : CountWords, optional
         Those of a dialect other than DuckDB and Spark.
+    moment_us : int, optional
+        With it every customer is a row at this moment: ``r`` is the customer's id, and ``cu`` is
+        not read.
 
     Returns
     -------
@@ -63,11 +85,12 @@ def count_sql(
         f: f"f{k}" for k, f in enumerate(plan.filters)
     }
     if part.paired:
-        events = _pairs_known(words, arrival=arrival)
+        events = _pairs_known(words, arrival=arrival, moment_us=moment_us)
     else:
         used = {x for a in aggregates.values() for x in (a.value, a.where)}
         columns = [name for x, name in names.items() if x in used]
-        events = _events_known(plan, part, columns, words, arrival=arrival)
+        rows = _Rows.at(moment_us, "e")
+        events = _events_known(plan, part, columns, words, rows, arrival=arrival)
     sql = {k: aggregate_sql(a, names, words) for k, a in aggregates.items()}
     if not part.daily:
         outputs = ", ".join(f"{text} AS a{k}" for k, text in sql.items())
@@ -103,26 +126,33 @@ def count_in_order_sql(plan: CountPlan, *, arrival: bool = False) -> str:
 
 
 def _events_known(
-    plan: CountPlan, part: Part, columns: list[str], words: CountWords, *, arrival: bool
+    plan: CountPlan,
+    part: Part,
+    columns: list[str],
+    words: CountWords,
+    rows: _Rows,
+    *,
+    arrival: bool,
 ) -> str:
     """Return the query for the events of every row inside the longest window."""
+    as_of = rows.as_of
     aggregates = plan.of_part(part).values()
-    inner = ["c.r AS r", "v.code AS code", "c.as_of_us - e.ts_us AS age"]
+    inner = [f"{rows.r} AS r", "v.code AS code", f"{as_of} - e.ts_us AS age"]
     if any(_needs_day(a, words) for a in aggregates):
         inner.append(f"{_day('e.ts_us', words)} AS day")
     if any(a.measure == "active_days" and uses_masks(a.window, words) for a in aggregates):
-        back = f"CAST({_day('c.as_of_us', words)} - {_day('e.ts_us', words)} AS INT)"
+        back = f"CAST({_day(as_of, words)} - {_day('e.ts_us', words)} AS INT)"
         inner.append(f"{back} AS back")
         inner.append(f"CAST(POWER(2E0, MOD({back}, {MASK_DAYS})) AS BIGINT) AS bit")
     inner += [f"e.{n} AS {n}" for n in columns]
-    known = " AND e.arrival_us < c.as_of_us" if arrival else ""
+    known = f" AND e.arrival_us < {as_of}" if arrival else ""
     return f"""
   SELECT {", ".join(inner)}
   FROM ev e
   JOIN vo v ON e.event_type = v.event_type
-  JOIN cu c ON e.customer_id = c.customer_id
+  {rows.joined}
   WHERE v.part = {plan.parts.index(part)}
-    AND e.ts_us < c.as_of_us AND e.ts_us >= c.as_of_us - v.window_us{known}
+    AND e.ts_us < {as_of} AND e.ts_us >= {as_of} - v.window_us{known}
 """
 
 
@@ -136,7 +166,7 @@ def _day(us: str, words: CountWords) -> str:
     return f"CAST({day} AS {words.integer})" if words.whole_days else day
 
 
-def _pairs_known(words: CountWords, *, arrival: bool) -> str:
+def _pairs_known(words: CountWords, *, arrival: bool, moment_us: int | None) -> str:
     """Return the query for the pairs of every row whose end lies inside the longest window.
 
     Of events at the same moment ends come first, so that one session may begin where another
@@ -144,25 +174,24 @@ def _pairs_known(words: CountWords, *, arrival: bool) -> str:
     that arrives later may part a start from its end.
     """
     if arrival:
+        of = _Rows.at(moment_us, "e")
         ends = _ends_sql(
-            "c.r, v.code",
-            "c.r AS r, c.as_of_us AS as_of_us",
+            f"{of.r}, v.code",
+            f"{of.r} AS r, {of.as_of} AS as_of_us",
             words,
-            "JOIN cu c ON e.customer_id = c.customer_id",
-            "WHERE e.ts_us < c.as_of_us AND e.arrival_us < c.as_of_us",
+            of.joined,
+            f"WHERE e.ts_us < {of.as_of} AND e.arrival_us < {of.as_of}",
         )
-        rows, known = "p.r AS r", ""
-        as_of = "p.as_of_us"
+        rows = _Rows("p.r", "p.as_of_us", "")
     else:
         ends = _ends_sql("e.customer_id, v.code", "e.customer_id AS customer_id", words)
-        rows, known = "c.r AS r", "JOIN cu c ON p.customer_id = c.customer_id"
-        as_of = "c.as_of_us"
+        rows = _Rows.at(moment_us, "p")
     return f"""
-  SELECT {rows}, p.code AS code, {as_of} - p.ts_us AS age, {_day("p.ts_us", words)} AS day,
-    (p.ts_us - p.before_us) / {counted_number(1e6, words)} AS seconds
-  FROM ({ends}) p {known}
+  SELECT {rows.r} AS r, p.code AS code, {rows.as_of} - p.ts_us AS age,
+    {_day("p.ts_us", words)} AS day, (p.ts_us - p.before_us) / {counted_number(1e6, words)} AS seconds
+  FROM ({ends}) p {rows.joined}
   WHERE p.is_start = 0 AND p.after_start = 1
-    AND p.ts_us < {as_of} AND p.ts_us >= {as_of} - p.window_us
+    AND p.ts_us < {rows.as_of} AND p.ts_us >= {rows.as_of} - p.window_us
 """
 
 
