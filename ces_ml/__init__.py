@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ces_ml.training import explain_change as explain_change
     from ces_ml.training import record as record
     from ces_ml.training import score_events as score_events
+    from ces_ml.training import score_to_file as score_to_file
     from ces_ml.training import train as train
     from ces_ml.weights import WeightSet as WeightSet
 
@@ -62,6 +63,7 @@ _HOMES = {
     "read_counts": "ces_ml.features",
     "record": "ces_ml.training",
     "score_events": "ces_ml.training",
+    "score_to_file": "ces_ml.training",
     "train": "ces_ml.training",
     "write_counts": "ces_ml.features",
 }

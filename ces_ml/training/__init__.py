@@ -18,7 +18,13 @@ from ces_ml.training.job import TrainingResult, stages, train, train_many
 from ces_ml.training.promoting import Judgement, Promotion, judge_promotion, promote
 from ces_ml.training.recording import record
 from ces_ml.training.run_files import penalty_in_words
-from ces_ml.training.scoring_job import ScoringResult, score_events, write_scores
+from ces_ml.training.scoring_job import (
+    ScoredFile,
+    ScoringResult,
+    score_events,
+    score_to_file,
+    write_scores,
+)
 from ces_ml.training.sureness import Sureness
 from ces_ml.training.tried import record_tried
 
@@ -32,6 +38,7 @@ __all__ = [
     "Declines",
     "Judgement",
     "Promotion",
+    "ScoredFile",
     "ScoringResult",
     "Sureness",
     "TrainingConfig",
@@ -51,6 +58,7 @@ __all__ = [
     "record",
     "record_tried",
     "score_events",
+    "score_to_file",
     "stages",
     "train",
     "train_many",
