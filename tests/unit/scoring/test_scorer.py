@@ -160,7 +160,7 @@ def test_more_rows_than_a_block_score_the_same(
 ) -> None:
     many = pd.concat([COUNTS] * 10, ignore_index=True)
     expected = Scorer(weight_set).score(many)
-    monkeypatch.setattr("ces_ml.scoring.scorer._BLOCK_ROWS", 7)
+    monkeypatch.setattr("ces_ml.scoring.blocks._ROWS", 7)
     pd.testing.assert_frame_equal(Scorer(weight_set).score(many), expected)
 
 
