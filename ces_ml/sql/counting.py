@@ -188,7 +188,8 @@ def _pairs_known(words: CountWords, *, arrival: bool, moment_us: int | None) -> 
         rows = _Rows.at(moment_us, "p")
     return f"""
   SELECT {rows.r} AS r, p.code AS code, {rows.as_of} - p.ts_us AS age,
-    {_day("p.ts_us", words)} AS day, (p.ts_us - p.before_us) / {counted_number(1e6, words)} AS seconds
+    {_day("p.ts_us", words)} AS day,
+    (p.ts_us - p.before_us) / {counted_number(1e6, words)} AS seconds
   FROM ({ends}) p {rows.joined}
   WHERE p.is_start = 0 AND p.after_start = 1
     AND p.ts_us < {rows.as_of} AND p.ts_us >= {rows.as_of} - p.window_us
