@@ -9,6 +9,10 @@ from pathlib import Path
 
 from ces_ml.errors import SpecError
 from ces_ml.exporters.sql import SQL_OPTIONS, sql_text
+from ces_ml.exporters.javascript_module import javascript_module
+from ces_ml.exporters.onnx_model import onnx_model
+from ces_ml.exporters.pmml import pmml
+from ces_ml.exporters.python_module import python_module
 from ces_ml.files import replacing
 from ces_ml.weights.weight_set import WeightSet
 
@@ -63,6 +67,14 @@ def _json(weight_set: WeightSet) -> str:
 EXPORTERS: dict[str, Exporter] = {
     "json": Exporter("ces-ml, and anything that reads JSON", _json),
     "sql": Exporter("a database or warehouse, over raw events", sql_text, SQL_OPTIONS),
+    "python": Exporter("Python 3.8 or later, nothing else", python_module),
+    "javascript": Exporter("Node and browsers: an ES module", javascript_module),
+    "onnx": Exporter("ONNX runtimes; counts in, float64 throughout", onnx_model),
+    "pmml": Exporter(
+        "PMML 4.4 evaluators: a Scorecard with reason codes",
+        pmml,
+        {"reasons": "above or below: which terms come first", "n_reasons": "how many are given"},
+    ),
 }
 
 
