@@ -2,5 +2,15 @@
 
 from ces_ml.exporters.parity import ParityResult, check_parity
 from ces_ml.exporters.registry import EXPORTERS, Exporter, export, render
+from ces_ml.exporters.verification import Check, verify_file
 
-__all__ = ["EXPORTERS", "Exporter", "ParityResult", "check_parity", "export", "render"]
+__all__ = [
+    "EXPORTERS",
+    "Check",
+    "Exporter",
+    "ParityResult",
+    "check_parity",
+    "export",
+    "render",
+    "verify_file",
+]

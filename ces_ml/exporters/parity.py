@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from ces_ml.errors import CesError
+from ces_ml.errors import CesError, MissingDependencyError
+from ces_ml.exporters.formula import golden_rows
+from ces_ml.exporters.readout import READERS, Row, in_xml
 from ces_ml.exporters.registry import render
-from ces_ml.weights import WeightSet, band_names, raw_scores, scores
+from ces_ml.weights.weight_set import WeightSet
 
-__all__ = ["TOLERANCE", "ParityResult", "check_parity"]
+__all__ = ["TOLERANCE", "ParityResult", "check_parity", "differences"]
 
-#: How far raw score and score may lie apart.
+#: How far raw score, score and probability may lie apart.
 TOLERANCE = 1e-9
+NUMBERS = ("raw_score", "score", "probability")
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class ParityResult:
     rows : int
         Golden rows that it scored.
     largest : float
-        Largest difference of raw score or score.
+        Largest difference of raw score, score or probability.
     problem : str
         What is wrong, in words; empty where nothing is.
     ran : bool
-        False where the consumer is not installed.
+        False where the consumer, or the package that writes the format, is not installed.
     """
 
     format: str
@@ -56,41 +57,58 @@ def check_parity(weight_set: WeightSet) -> list[ParityResult]:
     Returns
     -------
     list of ParityResult
-        One a format.
+        One a format. SQL is not among them: it needs a database, which exporters do not have.
 
     Examples
     --------
-    >>> from ces_ml.weights import Band, Scale, WeightedTerm
-    >>> term = WeightedTerm(name="login", event="login", window="30d", weight=1.0)
-    >>> bare = WeightSet(name="demo", terms=(term,), intercept=0.0,
+    >>> from ces_ml.spec import CountSpec
+    >>> from ces_ml.weights import Band, Scale, WeightedTerm, WeightSet
+    >>> term = CountSpec.of(["login"], window="30d").terms[0]
+    >>> weight_set = WeightSet(
+    ...     name="demo", terms=(WeightedTerm(**term.model_dump(), weight=0.5),), intercept=-1.0,
     ...     scale=Scale(method="probability"), bands=(Band(name="all", from_score=0),))
-    >>> [found.format for found in check_parity(bare) if found.problem]
+    >>> [r.format for r in check_parity(weight_set) if r.problem]
     []
     """
-    found = []
-    for name, (consumer, read) in _CONSUMERS.items():
-        try:
-            largest = read(weight_set)
-        except CesError as error:
-            found.append(ParityResult(name, consumer, problem=error.problem))
+    wanted = golden_rows(weight_set)
+    results = []
+    for format, reader in READERS.items():
+        if not reader.in_process:
             continue
-        # Not `>`: a score that is not a number is no score.
-        problem = "" if largest <= TOLERANCE else f"a golden row is off by {largest:.3g}"
-        found.append(ParityResult(name, consumer, len(weight_set.golden_rows), largest, problem))
-    return found
+        try:
+            made = render(weight_set, format)
+            data = made.encode("utf-8") if isinstance(made, str) else made
+            readout = reader.read(data)
+        except MissingDependencyError as error:
+            results.append(ParityResult(format, reader.consumer, problem=str(error.got), ran=False))
+            continue
+        except CesError as error:
+            results.append(ParityResult(format, reader.consumer, problem=error.problem))
+            continue
+        expected = in_xml(wanted, weight_set) if format == "pmml" else wanted
+        largest, problem = differences(expected, readout.found)
+        if readout.fingerprint != weight_set.fingerprint:
+            problem = "the export states another fingerprint"
+        rows = len(readout.found)
+        results.append(ParityResult(format, reader.consumer, rows, largest, problem))
+    return results
 
 
-def _json(weight_set: WeightSet) -> float:
-    """Score the golden rows with what JSON hands on; return the largest difference."""
-    read = WeightSet.from_json(str(render(weight_set, "json")))
-    worst = 0.0
-    for row in weight_set.golden_rows:
-        raw = raw_scores(read, np.array([[row.counts.get(name, 0.0) for name in read.names]]))
-        score = scores(read, raw)
-        if band_names(read, score)[0] != row.band:
-            return float("inf")
-        worst = max(worst, abs(raw[0] - row.raw_score), abs(score[0] - row.score))
-    return float(worst)
+def differences(wanted: Sequence[Row], found: Sequence[Row]) -> tuple[float, str]:
+    """Return the largest difference of two lists of rows, and what is wrong in words.
 
-
-_CONSUMERS: dict[str, tuple[str, Callable[[WeightSet], float]]] = {"json": ("ces-ml", _json)}
+    Numbers that `wanted` does not state are not compared.
+    """
+    if len(wanted) != len(found):
+        return 0.0, f"{len(found)} rows instead of {len(wanted)}"
+    largest, problem = 0.0, ""
+    for k, (row, other) in enumerate(zip(wanted, found, strict=True)):
+        for key in (n for n in NUMBERS if n in row):
+            apart = abs(row[key] - other[key])
+            if not apart <= TOLERANCE and not problem:
+                problem = f"golden row {k}: {key} is {other[key]:.12g}, not {row[key]:.12g}"
+            # A number that is none compares with nothing and is the largest difference of all.
+            largest = max(largest, apart if apart == apart else float("inf"))
+        if "band" in row and row["band"] != other["band"] and not problem:
+            problem = f"golden row {k}: band is {other['band']!r}, not {row['band']!r}"
+    return largest, problem

@@ -199,12 +199,21 @@ def _line(parent: ET.Element, field: str, knots: Sequence[tuple[float, float]]) 
 
 
 def _band(parent: ET.Element, weight_set: WeightSet) -> None:
-    """Add the choice of the highest band that the score reaches."""
+    """Add the band that the score falls into.
+
+    Names stand in attributes: PMML4S loses a part of a text that holds ``&`` or a line break.
+    """
     names = xml_names([b.name for b in weight_set.bands])
-    for name, band in reversed(list(zip(names, weight_set.bands, strict=True))[1:]):
-        parent = _apply(parent, "if", _loose("greaterOrEqual", "score", band.from_score))
-        _add(parent, "Constant", dataType="string").text = name
-    _add(parent, "Constant", dataType="string").text = names[0]
+    starts = [b.from_score for b in weight_set.bands]
+    made = _add(parent, "Discretize", field="score", dataType="string")
+    for k, name in enumerate(names):
+        held = _add(made, "DiscretizeBin", binValue=name)
+        margins = {"leftMargin": repr(starts[k])} if k else {}
+        if k + 1 < len(starts):
+            margins["rightMargin"] = repr(starts[k + 1])
+        else:
+            margins = margins or {"leftMargin": "0.0"}
+        _add(held, "Interval", closure="closedOpen", **margins)
 
 
 def _verification(card: ET.Element, weight_set: WeightSet, fields: Sequence[str]) -> None:
