@@ -12,7 +12,6 @@ from ces_ml._version import __version__
 if TYPE_CHECKING:
     from ces_ml.evaluation import PurgedGroupTimeSeriesSplit as PurgedGroupTimeSeriesSplit
     from ces_ml.events import EventSchema as EventSchema
-    from ces_ml.exporters import export as export
     from ces_ml.features import AccountMapping as AccountMapping
     from ces_ml.features import AdbcSource as AdbcSource
     from ces_ml.features import build_counts as build_counts
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from ces_ml.features import prepare_events as prepare_events
     from ces_ml.features import read_counts as read_counts
     from ces_ml.features import write_counts as write_counts
+    from ces_ml.formats import export as export
     from ces_ml.linear import ConstrainedLogisticRegression as ConstrainedLogisticRegression
     from ces_ml.scoring import OnlineScorer as OnlineScorer
     from ces_ml.scoring import Scorer as Scorer
@@ -56,7 +56,7 @@ _HOMES = {
     "build_counts": "ces_ml.features",
     "declines": "ces_ml.training",
     "explain_change": "ces_ml.training",
-    "export": "ces_ml.exporters",
+    "export": "ces_ml.formats",
     "inspect_events": "ces_ml.features",
     "load_weight_set": "ces_ml.tracking",
     "prepare_events": "ces_ml.features",

@@ -23,6 +23,7 @@ from ces_ml.cli import (
     score,
     changes,
     weight_files,
+    verify,
     ui,
     demo,
 )
@@ -46,6 +47,7 @@ COMMANDS = (
     score,
     changes,
     weight_files,
+    verify,
     ui,
     demo,
 )

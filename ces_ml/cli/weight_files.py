@@ -55,7 +55,7 @@ def export(
     store: Store = None,
 ) -> None:
     """Write weights in a form that another scorer reads."""
-    from ces_ml.exporters import export as write
+    from ces_ml.formats import export as write
     from ces_ml.tracking import load_weight_set
 
     options = _options(option or [])

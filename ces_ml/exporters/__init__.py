@@ -1,7 +1,7 @@
 """Exporters: a weight set in the form that another scorer reads."""
 
 from ces_ml.exporters.parity import ParityResult, check_parity
-from ces_ml.exporters.registry import EXPORTERS, Exporter, export, render
+from ces_ml.exporters.registry import EXPORTERS, Exporter, export, render, write
 from ces_ml.exporters.verification import Check, verify_file
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "export",
     "render",
     "verify_file",
+    "write",
 ]

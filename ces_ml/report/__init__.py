@@ -4,6 +4,7 @@ from ces_ml.report.alpha_figure import alpha_figure
 from ces_ml.report.backtest_figure import backtest_figure
 from ces_ml.report.calibration_figure import calibration_figure
 from ces_ml.report.card import weight_card
+from ces_ml.report.card_page import weight_card_page
 from ces_ml.report.comparison_page import comparison_page
 from ces_ml.report.distribution_figure import distribution_figure
 from ces_ml.report.figures import weights_figure
@@ -25,5 +26,6 @@ __all__ = [
     "score_in_words",
     "visible",
     "weight_card",
+    "weight_card_page",
     "weights_figure",
 ]
