@@ -92,7 +92,7 @@ def _axis(terms: list[WeightedTerm]) -> tuple[float, float]:
 
 
 def _row(term: WeightedTerm, weight_set: WeightSet, zero: float, scale: float) -> dict[str, Any]:
-    at, interval, points = zero + term.weight * scale, term.interval, weight_set.points
+    at, interval = zero + term.weight * scale, term.interval
     low = high = None
     words = "–"
     if interval is not None:
@@ -102,7 +102,7 @@ def _row(term: WeightedTerm, weight_set: WeightSet, zero: float, scale: float) -
         "name": _short(term.name),
         "weight": f"{term.weight:+.4g}" if term.weight else "0",
         "interval": words,
-        "points": "" if points is None else f"{points.values[term.name]:+d}",
+        "points": _points(term, weight_set),
         "how": ", ".join(visible(phrase, _LONGEST_NAME) for phrase in measured_as(term)),
         "x": f"{min(zero, at):.1f}",
         "width": f"{abs(at - zero):.1f}",
@@ -110,6 +110,11 @@ def _row(term: WeightedTerm, weight_set: WeightSet, zero: float, scale: float) -
         "low": low,
         "high": high,
     }
+
+
+def _points(term: WeightedTerm, weight_set: WeightSet) -> str:
+    points = 0 if weight_set.points is None else weight_set.points.values[term.name]
+    return f"{points:+d}" if points else "0"
 
 
 def _band(k: int, bands: tuple[Band, ...]) -> dict[str, Any]:
