@@ -28,8 +28,9 @@ __all__ = ["ascii_json", "formula", "golden_rows"]
 def golden_rows(weight_set: WeightSet) -> list[dict[str, Any]]:
     """Return rows that a consumer can check itself with: counts and what they must give.
 
-    They are those of the weight set. Where it has none, they are made: no event at all, three of
-    everything, and three of each term alone, up to twenty terms.
+    They are those of the weight set, in front, and one with three of every term that none of them
+    counts: each weight has a part in some row. Where the weight set has none, they are made: no
+    event at all, three of everything, and three of each term alone, up to twenty terms.
 
     Returns
     -------
@@ -38,8 +39,11 @@ def golden_rows(weight_set: WeightSet) -> list[dict[str, Any]]:
     """
     names = weight_set.names
     counts = [dict(row.counts) for row in weight_set.golden_rows]
+    counted = {name for row in counts for name, n in row.items() if n}
     if not counts:
         counts = [{}, dict.fromkeys(names, 3.0), *({name: 3.0} for name in names[:20])]
+    elif uncounted := [name for name in names if name not in counted]:
+        counts.append(dict.fromkeys(uncounted, 3.0))
     n = np.array([[row.get(name, 0.0) for name in names] for row in counts])
     raw = raw_scores(weight_set, n)
     score = scores(weight_set, raw)

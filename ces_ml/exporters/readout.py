@@ -93,7 +93,7 @@ def _json(data: bytes) -> Readout:
     }
     found = [{key: column[k] for key, column in columns.items()} for k in range(len(rows))]
     stated = [row.model_dump() for row in weight_set.golden_rows]
-    return Readout(weight_set.fingerprint, stated or rows, found)
+    return Readout(weight_set.fingerprint, [*stated, *rows[len(stated) :]], found)
 
 
 def _python(data: bytes) -> Readout:

@@ -29,9 +29,10 @@ for await (const line of createInterface({ input: process.stdin })) {
     const m = await import("data:text/javascript;base64," + source);
     const plain = (r) => ({ ...r, contributions: [...r.contributions] });
     if (call === "counts") answer = rows.map((r) => plain(m.scoreCounts(new Map(r), 100)));
-    else if (call === "events") {
+    else if (call.startsWith("events")) {
+      const unit = call === "events" ? "us" : null;
       answer = rows.map(([events, asOf]) =>
-        [...m.countEvents(events.map((e) => new Map(e)), asOf, { unit: "us" })]);
+        [...m.countEvents(events.map((e) => new Map(e)), asOf, { unit })]);
     } else answer = m.selfCheck();
   } catch (error) {
     answer = { error: error.constructor.name + ": " + error.message };

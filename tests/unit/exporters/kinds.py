@@ -12,7 +12,7 @@ from ces_ml.spec import CountSpec, Term
 from ces_ml.weights import Band, Recalibration, Scale, WeightedTerm, WeightSet
 
 AS_OF = pd.Timestamp("2024-06-01T12:34:56.789012Z")
-TYPES = ("login", "it's; DROP TABLE x --", "</script>", "a\"b\\c\n", "🎉", "begin", "end")
+TYPES = ("login", "it's; DROP TABLE x --", "</script>", 'a"b\\c\n', "🎉", "begin", "end")
 OPENED = {"event": "begin", "until": "end"}
 #: What distinguishes the terms of a kind; window, cap and transform are drawn.
 KINDS: dict[str, list[dict[str, Any]]] = {
