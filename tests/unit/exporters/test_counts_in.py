@@ -15,9 +15,10 @@ from ces_ml.weights import WeightSet
 from .weight_sets import counts, weight_sets
 
 TOLERANCE = 1e-9
-FORMATS = ("python", "javascript", "onnx", "pmml")
+#: PMML4S takes 0.1 s a model.
+FORMATS = ("python", "javascript", "onnx", pytest.param("pmml", marks=pytest.mark.slow))
 SETTINGS = settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -20,6 +20,7 @@ SETTINGS = settings(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["python", "javascript"])
 @SETTINGS
 @given(question=questions(with_outcome=False, dated=True))

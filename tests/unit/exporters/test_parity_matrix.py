@@ -89,7 +89,7 @@ def test_the_parity_matrix_is_what_the_consumers_did(
 
 
 @pytest.mark.parametrize("format", CONSUMERS)
-@pytest.mark.parametrize("kind", ["count", "arrival"])
+@pytest.mark.parametrize("kind", ["mean", "pairs", "arrival"])
 def test_a_consumer_scores_as_the_batch_does(
     format: str, kind: str, consumers: dict[str, Any]
 ) -> None:
