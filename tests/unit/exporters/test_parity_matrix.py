@@ -5,6 +5,8 @@ The table is what the consumers did, not what they should do; it is made anew wi
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from .kinds import AS_OF, KINDS, log_of, rows_of, weight_set_of
 
 TOLERANCE = 1e-9
 ROOT = Path(__file__).parents[3]
+README, BEGIN, END = ROOT / "README.md", "<!-- parity matrix -->\n", "<!-- end -->\n"
 GOLDEN = ROOT / "tests" / "golden" / "parity.md"
 #: Export, what runs it, and what goes in.
 CONSUMERS = {
@@ -29,6 +32,13 @@ CONSUMERS = {
     "javascript": ("JavaScript module", "Node", "events"),
     "onnx": ("ONNX", "onnxruntime", "counts"),
     "pmml": ("PMML 4.4", "PMML4S", "counts"),
+}
+#: What the tests of SQL call kinds; arrival is an option of every kind there.
+SQL_KINDS = {
+    "duration": "duration of a column",
+    "pairs": "duration of pairs",
+    "filter": "where",
+    "arrival": "count",
 }
 AS_OF_US = AS_OF.value // 1000
 
@@ -75,7 +85,23 @@ def matrix(consumers: dict[str, Any]) -> str:
     for format, (export, runner, _) in CONSUMERS.items():
         cells = [cell(format, consumers[format], kind) for kind in KINDS]
         lines.append([export, runner, *cells])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in [*lines, *sql_lines()]) + "\n"
+
+
+def sql_lines() -> list[list[str]]:
+    """Return the rows of SQL: what its own tests, which start the databases, hold it to."""
+    if find_spec("ces_ml.exporters.sql") is None:
+        return []
+    sql = import_module("ces_ml.exporters.sql.conformance")
+    words = {"runs": "events", "parsed": "parsed", "refused": "refused"}
+    return [
+        [
+            f"SQL: {dialect}",
+            sql.RUN_BY.get(dialect, "not run: sqlglot parses it"),
+            *(words[status[SQL_KINDS.get(kind, kind)]] for kind in KINDS),
+        ]
+        for dialect, status in sql.conformance().items()
+    ]
 
 
 @pytest.mark.slow
@@ -85,11 +111,20 @@ def test_the_parity_matrix_is_what_the_consumers_did(
     made = matrix(consumers)
     if pytestconfig.getoption("--overwrite"):
         GOLDEN.write_text(made, encoding="utf-8")
+        before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+        text = before + BEGIN + made + END + rest.partition(END)[2]
+        README.write_text(text, encoding="utf-8")
     assert made == GOLDEN.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("format", CONSUMERS)
-@pytest.mark.parametrize("kind", ["mean", "pairs", "arrival"])
+@pytest.mark.parametrize(
+    ("format", "kind"),
+    [
+        *((f, k) for f in ("python", "javascript") for k in ("pairs", "filter", "arrival")),
+        ("onnx", "mean"),
+        ("pmml", "sum"),
+    ],
+)
 def test_a_consumer_scores_as_the_batch_does(
     format: str, kind: str, consumers: dict[str, Any]
 ) -> None:
@@ -101,6 +136,5 @@ def test_every_export_that_is_not_sql_is_in_the_matrix() -> None:
 
 
 def test_the_readme_shows_the_parity_matrix() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = readme.partition("<!-- parity matrix -->\n")[2].partition("<!-- end -->")[0]
+    shown = README.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
     assert shown == GOLDEN.read_text(encoding="utf-8")
