@@ -24,7 +24,7 @@ from ces_ml.exporters.pmml_reader import PmmlCard
 from ces_ml.weights.apply import band_names, probabilities, raw_scores, scores
 from ces_ml.weights.weight_set import WeightSet
 
-__all__ = ["READERS", "Reader", "Readout"]
+__all__ = ["READERS", "Reader", "Readout", "in_xml"]
 
 Row = Mapping[str, Any]
 _NODE = """
