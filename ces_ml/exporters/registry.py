@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ces_ml.errors import SpecError
-from ces_ml.exporters.sql import SQL_OPTIONS, sql_text
 from ces_ml.exporters.javascript_module import javascript_module
 from ces_ml.exporters.onnx_model import onnx_model
 from ces_ml.exporters.pmml import pmml
 from ces_ml.exporters.python_module import python_module
+from ces_ml.exporters.sql import SQL_OPTIONS, sql_text
 from ces_ml.files import replacing
 from ces_ml.weights.weight_set import WeightSet
 
