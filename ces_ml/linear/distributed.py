@@ -9,6 +9,7 @@ import numpy as np
 
 from ces_ml.linear.estimator import ConstrainedLogisticRegression, ReadRows
 from ces_ml.linear.kernels import distant_range
+from ces_ml.linear.losses import LogisticLoss
 from ces_ml.linear.parameters import check_parameters
 from ces_ml.linear.solver import Survey
 
@@ -78,7 +79,9 @@ def fit_spark(
     template = ConstrainedLogisticRegression() if estimator is None else estimator
     model = type(template)(**template.get_params())
     check_parameters(model)
-    with SparkBlocks(frame, target=target, features=features, weight=weight) as blocks:
+    with SparkBlocks(
+        frame, target=target, features=features, weight=weight, loss=LogisticLoss()
+    ) as blocks:
         shift = np.zeros(blocks.n_features)
         if model.fit_intercept:
             shift = distant_range(blocks.low, blocks.high)

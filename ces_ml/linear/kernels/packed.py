@@ -15,8 +15,8 @@ import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ces_ml.linear.kernels.contract import PointwiseLoss
 from ces_ml.linear.kernels.row_blocks import RowBlocks
-from ces_ml.linear.losses import LogisticLoss
 
 __all__ = [
     "PACKED",
@@ -97,6 +97,8 @@ class Point:
         Weight of all rows.
     shift : ndarray of shape (n_features,)
         Taken off each row.
+    loss : PointwiseLoss
+        The loss of one row.
     """
 
     w: Floats
@@ -104,6 +106,7 @@ class Point:
     one: float
     total: float
     shift: Floats
+    loss: PointwiseLoss
 
 
 def packing(layout: Layout) -> OnBatches:
@@ -237,7 +240,7 @@ def summing(what: str, point: Point) -> OnBatches:
                 X,
                 (y == point.one).astype(np.int8),
                 s,
-                LogisticLoss(),
+                point.loss,
                 shift=point.shift,
                 total=point.total,
                 compiled=True,

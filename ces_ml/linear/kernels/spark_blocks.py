@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ces_ml.errors import MissingDependencyError, SpecError, did_you_mean, show
-from ces_ml.linear.kernels.contract import Evaluation, Moments, Slope
+from ces_ml.linear.kernels.contract import Evaluation, Moments, PointwiseLoss, Slope
 from ces_ml.linear.kernels.packed import (
     PACKED,
     SUMS,
@@ -25,7 +25,6 @@ from ces_ml.linear.kernels.packed import (
     unpacked,
 )
 from ces_ml.linear.kernels.row_blocks import RowBlocks
-from ces_ml.linear.losses import LogisticLoss
 
 __all__ = ["SparkBlocks"]
 
@@ -58,6 +57,8 @@ class SparkBlocks:
         The columns of counts, numbers without nulls; by default all others.
     weight : str, optional
         The column of row weights, not negative.
+    loss : PointwiseLoss
+        The loss of one row.
 
     Attributes
     ----------
@@ -88,7 +89,9 @@ class SparkBlocks:
         target: str,
         features: Sequence[str] | None = None,
         weight: str | None = None,
+        loss: PointwiseLoss,
     ) -> None:
+        self._loss = loss
         types = dict(frame.dtypes)
         others = [name for name in frame.columns if name not in (target, weight)]
         self.features = tuple(others if features is None else features)
@@ -159,7 +162,7 @@ class SparkBlocks:
         s = None
         if self._layout.weight is not None:
             s = np.concatenate([part[2] for part in parts])
-        return RowBlocks(X, y, s, LogisticLoss(), shift=self._shift)
+        return RowBlocks(X, y, s, self._loss, shift=self._shift)
 
     def rarer_outcome(self) -> int:
         """Return the number of rows of positive weight with the rarer outcome."""
