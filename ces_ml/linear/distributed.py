@@ -3,17 +3,131 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
 from ces_ml.linear.estimator import ConstrainedLogisticRegression, ReadRows
+from ces_ml.linear.inference import WeightIntervals
+from ces_ml.linear.inference.fitted import check_draws, intervals_from
+from ces_ml.linear.inference.intervals import checked_level
 from ces_ml.linear.kernels import distant_range
 from ces_ml.linear.losses import LogisticLoss
 from ces_ml.linear.parameters import check_parameters
 from ces_ml.linear.solver import Survey
 
-__all__ = ["fit_spark"]
+__all__ = ["SparkRows", "fit_spark"]
+
+
+class SparkRows:
+    """Counts and outcomes in Spark, packed once for fits and intervals; use it in a ``with`` block.
+
+    Parameters
+    ----------
+    frame : pyspark.sql.DataFrame
+        One row a customer and moment; the same rows each time it is computed.
+    target : str
+        The column of outcomes: boolean or numeric, two different values.
+    features : sequence of str, optional
+        The columns of counts (numbers without nulls), by which rules know them; by default all
+        columns but `target`, `weight` and `customer`.
+    weight : str, optional
+        The column of row weights, not negative.
+    customer : str, optional
+        The column that says whose row it is; by default each row is a customer of its own.
+
+    Raises
+    ------
+    SpecError
+        If a column is missing, not numeric or has nulls or values that are not finite, there are
+        no rows, or the outcomes are not two different values.
+    MissingDependencyError
+        If the executors do not have ces-ml.
+
+    Examples
+    --------
+    >>> with SparkRows(counts, target="y", customer="customer_id") as rows:  # doctest: +SKIP
+    ...     model = rows.fit(ConstrainedLogisticRegression(constraints="refund <= 0"))
+    ...     intervals = rows.intervals(model)
+    """
+
+    def __init__(
+        self,
+        frame: Any,
+        *,
+        target: str,
+        features: Sequence[str] | None = None,
+        weight: str | None = None,
+        customer: str | None = None,
+    ) -> None:
+        from ces_ml.linear.kernels.spark_blocks import SparkBlocks
+
+        if features is None:
+            features = [c for c in frame.columns if c not in (target, weight, customer)]
+        self._frame, self._target = frame, target
+        self._weight, self._customer = weight, customer
+        self.blocks = SparkBlocks(
+            frame, target=target, features=features, weight=weight, loss=LogisticLoss()
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let Spark forget the packed rows."""
+        self.blocks.close()
+
+    def fit(
+        self, estimator: ConstrainedLogisticRegression | None = None
+    ) -> ConstrainedLogisticRegression:
+        """Return a new estimator with the parameters of `estimator`, fitted; see `fit_spark`."""
+        template = ConstrainedLogisticRegression() if estimator is None else estimator
+        model = type(template)(**template.get_params())
+        check_parameters(model)
+        blocks = self.blocks
+        shift = np.zeros(blocks.n_features)
+        if model.fit_intercept:
+            shift = distant_range(blocks.low, blocks.high)
+        blocks.subtract(shift)
+        columns = np.array(blocks.features, dtype=object)
+        model._fit_rows(ReadRows(Survey(blocks), blocks.features, columns, blocks.classes, shift))
+        return model
+
+    def intervals(
+        self,
+        model: ConstrainedLogisticRegression,
+        *,
+        level: float = 0.9,
+        n_replicates: int = 300,
+        random_state: int | None = 0,
+    ) -> WeightIntervals:
+        """Return intervals of the weights of a model that was fitted on these rows, by customer.
+
+        See `ces_ml.linear.weight_intervals`. Up to 200,000 rows they are those of a fit in memory.
+        Where there are more, the scores of about 100,000 rows are read to the driver: all rows of
+        a sample of customers, and of everybody who has a rare event or a rare outcome. Sums of
+        loss and gradient are of all rows.
+
+        Raises
+        ------
+        SpecError
+            If a parameter is out of its range, or a row has no customer.
+        """
+        from ces_ml.linear.inference.spark_rows import sampled_rows
+
+        level = checked_level(level)
+        check_draws(n_replicates, random_state)
+        rows = sampled_rows(self._frame, self.blocks, self._target, self._weight, self._customer)
+        return intervals_from(model, rows, level, (int(n_replicates), random_state))
 
 
 def fit_spark(
@@ -34,15 +148,8 @@ def fit_spark(
 
     Parameters
     ----------
-    frame : pyspark.sql.DataFrame
-        One row a customer and moment.
-    target : str
-        The column of outcomes: boolean or numeric, two different values.
-    features : sequence of str, optional
-        The columns of counts (numbers without nulls), by which rules know them; by default all
-        columns but `target` and `weight`.
-    weight : str, optional
-        The column of row weights, not negative.
+    frame, target, features, weight
+        See `SparkRows`.
     estimator : ConstrainedLogisticRegression, optional
         Its parameters are used; it is not changed itself.
 
@@ -54,8 +161,7 @@ def fit_spark(
     Raises
     ------
     SpecError
-        If a column is missing, not numeric or has nulls or values that are not finite, there are
-        no rows, the outcomes are not two different values, or a parameter is out of its range.
+        As `SparkRows`, or if a parameter is out of its range.
     ConstraintError
         If a rule can't be read or names a feature that is not there.
     InfeasibleConstraintsError
@@ -74,18 +180,5 @@ def fit_spark(
     ...     estimator=ConstrainedLogisticRegression(constraints="refund <= 0"))
     ... # doctest: +SKIP
     """
-    from ces_ml.linear.kernels.spark_blocks import SparkBlocks
-
-    template = ConstrainedLogisticRegression() if estimator is None else estimator
-    model = type(template)(**template.get_params())
-    check_parameters(model)
-    with SparkBlocks(
-        frame, target=target, features=features, weight=weight, loss=LogisticLoss()
-    ) as blocks:
-        shift = np.zeros(blocks.n_features)
-        if model.fit_intercept:
-            shift = distant_range(blocks.low, blocks.high)
-            blocks.subtract(shift)
-        columns = np.array(blocks.features, dtype=object)
-        model._fit_rows(ReadRows(Survey(blocks), blocks.features, columns, blocks.classes, shift))
-    return model
+    with SparkRows(frame, target=target, features=features, weight=weight) as rows:
+        return rows.fit(estimator)

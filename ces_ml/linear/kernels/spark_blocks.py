@@ -26,7 +26,7 @@ from ces_ml.linear.kernels.packed import (
 )
 from ces_ml.linear.kernels.row_blocks import RowBlocks
 
-__all__ = ["SparkBlocks"]
+__all__ = ["SparkBlocks", "collected", "spark_column"]
 
 Floats = NDArray[np.float64]
 
@@ -72,6 +72,12 @@ class SparkBlocks:
         Least and largest value of each column.
     filled : ndarray of shape (n_features,)
         Rows in which each column is not zero.
+    total : float
+        Sum of the weights.
+    one : float
+        The outcome that counts as 1.
+    outcomes : dict of float to int
+        Rows of positive weight with each outcome.
 
     Raises
     ------
@@ -97,7 +103,7 @@ class SparkBlocks:
         self.features = tuple(others if features is None else features)
         self._layout = Layout(self.features, target, weight)
         _check_columns(self._layout, types)
-        self._one, self._shift = 1.0, np.zeros(len(self.features))
+        self.one, self._shift = 1.0, np.zeros(len(self.features))
         self._packed = _packed_rows(frame, self._layout)
         try:
             self._take_notes(types[target])
@@ -124,6 +130,11 @@ class SparkBlocks:
     def n_features(self) -> int:
         """Number of weights."""
         return len(self.features)
+
+    @property
+    def shift(self) -> Floats:
+        """What is taken off every row, of shape (n_features,)."""
+        return self._shift
 
     def subtract(self, shift: Floats) -> None:
         """Take `shift` off every row from now on; see `ces_ml.linear.kernels.RowBlocks`."""
@@ -153,12 +164,12 @@ class SparkBlocks:
         p = self.n_features
         step *= -(-self.n_rows * max(1, p) // (step * SAMPLE))
         taken = _map(self._packed, sampling(step, self._starts, p), PACKED)
-        rows = sorted(_collected(taken), key=lambda row: int(row["place"]))
+        rows = sorted(collected(taken), key=lambda row: int(row["place"]))
         parts = [unpacked(row, p) for row in rows]
         X = stacked([part[0] for part in parts])
         if self._shift.any() and not isinstance(X, np.ndarray):
             X = X.toarray()
-        y = (np.concatenate([part[1] for part in parts]) == self._one).astype(np.int8)
+        y = (np.concatenate([part[1] for part in parts]) == self.one).astype(np.int8)
         s = None
         if self._layout.weight is not None:
             s = np.concatenate([part[2] for part in parts])
@@ -166,27 +177,27 @@ class SparkBlocks:
 
     def rarer_outcome(self) -> int:
         """Return the number of rows of positive weight with the rarer outcome."""
-        return int(min(self._counts.values()))
+        return int(min(self.outcomes.values()))
 
     def _sum(self, what: str, w: Floats, c: float) -> Floats:
         point = Point(
-            np.asarray(w, dtype=np.float64), float(c), self._one, self._total, self._shift
+            np.asarray(w, dtype=np.float64), float(c), self.one, self.total, self._shift, self._loss
         )
         sums = _map(self._packed, summing(what, point), SUMS)
         if self._partitions > FAN:
-            from pyspark.sql import functions as F  # noqa: N812
+            from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
 
             batch = F.floor(F.col("place") / F.lit(float(FAN << 32))).cast("bigint")
             batches = -(-self._partitions // FAN)
             sums = sums.withColumn("batch", batch).repartition(batches, "batch")
             sums = _map(sums.sortWithinPartitions("batch", "place"), adding, SUMS)
-        rows = sorted(_collected(sums), key=lambda row: int(row["place"]))
+        rows = sorted(collected(sums), key=lambda row: int(row["place"]))
         total: Floats = sum(np.frombuffer(row["sums"]) for row in rows)  # type: ignore[assignment]
         return total
 
     def _take_notes(self, kind: str) -> None:
         """Read what the blocks say of themselves: this makes Spark pack and keep them."""
-        rows = _collected(self._packed.select("place", "n_rows", "note", "trouble"))
+        rows = collected(self._packed.select("place", "n_rows", "note", "trouble"))
         rows.sort(key=lambda row: int(row["place"]))
         for row in rows:
             if row["trouble"] is not None:
@@ -203,7 +214,7 @@ class SparkBlocks:
         before = [0, *ends[:-1].tolist()]
         self._starts = {int(row["place"]): n for row, n in zip(rows, before, strict=True)}
         self._partitions = len({place >> 32 for place in self._starts})
-        self.n_rows, self._total = int(ends[-1]), float(notes[:, 1].sum())
+        self.n_rows, self.total = int(ends[-1]), float(notes[:, 1].sum())
         p = self.n_features
         self.low, self.high = (
             notes[:, 8 : 8 + p].min(axis=0),
@@ -214,11 +225,11 @@ class SparkBlocks:
         for found, times in zip(notes[:, 2:5].ravel(), notes[:, 5:8].ravel(), strict=True):
             if not np.isnan(found):
                 counts[float(found)] = counts.get(float(found), 0) + int(times)
-        self._counts = counts
+        self.outcomes = counts
         self.classes = self._two_outcomes(kind)
 
     def _two_outcomes(self, kind: str) -> NDArray[Any]:
-        found = sorted(self._counts)
+        found = sorted(self.outcomes)
         if len(found) != 2:
             raise SpecError(
                 f"the outcomes in column {show(self._layout.target)} are not two different values",
@@ -226,20 +237,24 @@ class SparkBlocks:
                 allowed="exactly two different outcomes",
                 hint="give the column that says who stayed and who left",
             )
-        self._one = found[1]
+        self.one = found[1]
         if kind == "boolean":
             return np.array([False, True])
         return np.array(found, dtype=np.float64 if kind in ("float", "double") else np.int64)
+
+
+def spark_column(name: str) -> Any:
+    """Return the column of a DataFrame that is called so, whatever characters it has."""
+    from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
+
+    return F.col("`" + name.replace("`", "``") + "`")
 
 
 def _packed_rows(frame: Any, layout: Layout) -> Any:
     from pyspark import StorageLevel
 
     # By number: `mapInArrow` does not quote the names of columns.
-    columns = [
-        frame["`" + name.replace("`", "``") + "`"].alias(f"c{k}")
-        for k, name in enumerate(layout.columns)
-    ]
+    columns = [spark_column(name).alias(f"c{k}") for k, name in enumerate(layout.columns)]
     packed = _map(frame.select(*columns), packing(layout), PACKED)
     return packed.persist(StorageLevel.MEMORY_AND_DISK)
 
@@ -249,7 +264,7 @@ def _map(frame: Any, work: OnBatches | Callable[..., Any], schema: Any) -> Any:
     return frame.mapInArrow(work, fields)
 
 
-def _collected(frame: Any) -> list[Any]:
+def collected(frame: Any) -> list[Any]:
     """Return the rows of a small DataFrame; what Spark could not do is said in words."""
     from pyspark.errors import PySparkException
 
