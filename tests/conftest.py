@@ -5,6 +5,12 @@ import os
 # Before scipy is imported: with it, scikit-learn's estimator checks test arrays of other kinds too.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
 import pytest
 from hypothesis import settings
 
@@ -21,3 +27,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the golden files anew from what the code gives now, then look at the diff",
     )
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """One small Spark for the whole run; in another time zone, as a user's may be."""
+    if find_spec("pyspark") is None:
+        pytest.skip("pyspark is not installed: pip install 'ces-ml[spark]'")
+    if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
+        pytest.skip("Java is not on this machine, Spark needs 17 or 21")
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else the first python3 on the path
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        "spark.log.level": "OFF",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.session.timeZone": "America/New_York",
+    }
+    builder = SparkSession.builder.master("local[2,4]").appName("tests")
+    session = builder.config(map=settings).getOrCreate()
+    yield session
+    session.stop()

@@ -25,6 +25,7 @@ from ces_ml.linear.kernels.packed import (
     unpacked,
 )
 from ces_ml.linear.kernels.row_blocks import RowBlocks
+from ces_ml.sql.quoting import identifier
 
 __all__ = ["SparkBlocks", "collected", "spark_column"]
 
@@ -247,7 +248,7 @@ def spark_column(name: str) -> Any:
     """Return the column of a DataFrame that is called so, whatever characters it has."""
     from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
 
-    return F.col("`" + name.replace("`", "``") + "`")
+    return F.col(identifier(name, "`"))
 
 
 def _packed_rows(frame: Any, layout: Layout) -> Any:
@@ -277,7 +278,8 @@ def collected(frame: Any) -> list[Any]:
                 "the executors can't run the fit",
                 got=next(line for line in text.splitlines() if "No module named" in line).strip(),
                 allowed="executors whose Python has ces-ml and what it needs",
-                hint="install ces-ml on the cluster, or send an environment with --archives",
+                hint="set PYSPARK_PYTHON to a Python that has ces-ml, install it on the cluster, or send "
+                "an environment with --archives",
             ) from error
         raise SpecError(
             "Spark could not go through the rows",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +22,6 @@ from ces_ml.linear.losses import LogisticLoss
 pytestmark = pytest.mark.slow
 NAMES = ["login", "a `b`.c", "größe", "refund", "x4", ""]
 RULES = ["login >= 0", "login >= größe", "refund <= 0"]
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    sql = pytest.importorskip("pyspark.sql", reason="needs ces-ml[spark]")
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = sql.SparkSession.builder.master("local[2,4]").appName("tests")
-    for key, value in {
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.shuffle.partitions": "3",
-        "spark.driver.memory": "2g",
-    }.items():
-        builder = builder.config(key, value)
-    try:
-        session = builder.getOrCreate()
-    except Exception as error:
-        pytest.skip(f"Spark does not start: {error}")
-    yield session
-    session.stop()
 
 
 def counts(n: int, seed: int = 0) -> pd.DataFrame:
