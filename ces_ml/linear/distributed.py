@@ -36,6 +36,11 @@ class SparkRows:
         The column of row weights, not negative.
     customer : str, optional
         The column that says whose row it is; by default each row is a customer of its own.
+    sparse : (str, str), optional
+        Two columns of arrays in place of a column a feature, as `SparkCounts` has them: positions
+        in `features`, rising, and values. `features` must be given then.
+    float32 : bool, default=False
+        Whether counts are rounded to float32, as a training job does.
 
     Raises
     ------
@@ -60,15 +65,22 @@ class SparkRows:
         features: Sequence[str] | None = None,
         weight: str | None = None,
         customer: str | None = None,
+        sparse: tuple[str, str] | None = None,
+        float32: bool = False,
     ) -> None:
         from ces_ml.linear.kernels.spark_blocks import SparkBlocks
 
         if features is None:
             features = [c for c in frame.columns if c not in (target, weight, customer)]
-        self._frame, self._target = frame, target
-        self._weight, self._customer = weight, customer
+        self._frame, self._customer = frame, customer
         self.blocks = SparkBlocks(
-            frame, target=target, features=features, weight=weight, loss=LogisticLoss()
+            frame,
+            target=target,
+            features=features,
+            weight=weight,
+            sparse=sparse,
+            float32=float32,
+            loss=LogisticLoss(),
         )
 
     def __enter__(self) -> Self:
@@ -126,7 +138,7 @@ class SparkRows:
 
         level = checked_level(level)
         check_draws(n_replicates, random_state)
-        rows = sampled_rows(self._frame, self.blocks, self._target, self._weight, self._customer)
+        rows = sampled_rows(self._frame, self.blocks, self._customer)
         return intervals_from(model, rows, level, (int(n_replicates), random_state))
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ces_ml.errors import SpecError
 from ces_ml.linear.inference.rows import CustomerRows
 from ces_ml.linear.inference.sampling import ENOUGH, MOST_ROWS, SAMPLE
+from ces_ml.linear.kernels.packed import matrix
 from ces_ml.linear.kernels.spark_blocks import SparkBlocks, spark_column
 
 __all__ = ["sampled_rows"]
@@ -25,9 +26,7 @@ __all__ = ["sampled_rows"]
 _SURE, _WHO = "sure", "who"
 
 
-def sampled_rows(
-    frame: Any, blocks: SparkBlocks, target: str, weight: str | None, customer: str | None
-) -> CustomerRows:
+def sampled_rows(frame: Any, blocks: SparkBlocks, customer: str | None) -> CustomerRows:
     """Return the rows whose scores are summed, and the sums over all rows.
 
     Parameters
@@ -35,8 +34,8 @@ def sampled_rows(
     frame : pyspark.sql.DataFrame
     blocks : SparkBlocks
         The same rows, packed.
-    target, weight, customer : str
-        Columns; without `customer` each row is one.
+    customer : str or None
+        The column that says whose row it is; without it each row is a customer.
 
     Raises
     ------
@@ -45,14 +44,14 @@ def sampled_rows(
     """
     from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
 
-    names = [*blocks.features, target, *([weight] if weight else [])]
+    layout = blocks.layout
     who = F.monotonically_increasing_id() if customer is None else spark_column(customer)
     rows = frame.select(
-        *(spark_column(name).alias(f"c{k}") for k, name in enumerate(names)), who.alias(_WHO)
+        *(spark_column(name).alias(f"c{k}") for k, name in enumerate(layout.columns)),
+        who.alias(_WHO),
     )
-    p = blocks.n_features
-    if weight:
-        rows = rows.filter(F.col(f"c{p + 1}") > 0)  # a row without weight is no row
+    if layout.weight:
+        rows = rows.filter(F.col(_last(blocks)) > 0)  # a row without weight is no row
     step = 1
     if blocks.n_rows > MOST_ROWS:
         step = blocks.n_rows // SAMPLE | 1 if customer is None else blocks.n_rows // SAMPLE
@@ -67,10 +66,14 @@ def _chosen(rows: Any, blocks: SparkBlocks, step: int, *, own: bool) -> Any:
     if step == 1:
         return rows.withColumn(_SURE, F.lit(True))
     few = np.flatnonzero((blocks.filled > 0) & (blocks.filled <= ENOUGH))
-    certain = [F.col(f"c{j}") != 0 for j in few]
+    certain = [
+        F.col(f"c{j}") != 0 if blocks.layout.sparse is None else F.array_contains("c0", int(j))
+        for j in few
+    ]
     rarer, times = min(blocks.outcomes.items(), key=lambda pair: pair[1])
     if times <= ENOUGH:
-        certain.append(F.col(f"c{blocks.n_features}").cast("double") == rarer)
+        outcome = F.col(f"c{_target(blocks)}")
+        certain.append(outcome.cast("double") == rarer)
     chosen = F.pmod(F.col(_WHO) if own else F.xxhash64(F.col(_WHO)), F.lit(step)) == 0
     if not certain:
         return rows.filter(chosen).withColumn(_SURE, F.lit(False))
@@ -84,17 +87,17 @@ def _chosen(rows: Any, blocks: SparkBlocks, step: int, *, own: bool) -> Any:
 
 
 def _read(table: Any, blocks: SparkBlocks, step: int, customer: str | None) -> CustomerRows:
-    p = blocks.n_features
-    X: Any = np.empty((table.num_rows, p))
-    for j in range(p):
-        X[:, j] = table.column(f"c{j}").to_numpy()
+    X = matrix(table, blocks.layout)
     shift = blocks.shift
-    if not shift.any():
+    if shift.any():
+        X = X.toarray() if sp.issparse(X) else X
+    elif not sp.issparse(X):
         X = sp.csr_array(X)
-    y = (table.column(f"c{p}").to_numpy().astype(np.float64) == blocks.one).astype(np.int8)
+    outcome = table.column(f"c{_target(blocks)}").to_numpy().astype(np.float64)
+    y = (outcome == blocks.one).astype(np.int8)
     share = np.ones(table.num_rows)
-    if f"c{p + 1}" in table.column_names:
-        share = table.column(f"c{p + 1}").to_numpy().astype(np.float64)
+    if blocks.layout.weight:
+        share = table.column(_last(blocks)).to_numpy().astype(np.float64)
     sure = table.column(_SURE).to_numpy(zero_copy_only=False).astype(bool)
     number: NDArray[np.intp] | None = None
     if customer is None:
@@ -123,3 +126,12 @@ def _read(table: Any, blocks: SparkBlocks, step: int, customer: str | None) -> C
             hint="how sure weights are is judged by how customers differ: give their ids",
         )
     return CustomerRows(blocks, X, y, share / blocks.total, shift, number, times, count)
+
+
+def _target(blocks: SparkBlocks) -> int:
+    """Return the number of the column of outcomes."""
+    return len(blocks.layout.columns) - len(blocks.layout.others)
+
+
+def _last(blocks: SparkBlocks) -> str:
+    return f"c{len(blocks.layout.columns) - 1}"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ __all__ = [
     "Layout",
     "Point",
     "adding",
+    "matrix",
     "packing",
     "sampling",
     "summing",
@@ -71,16 +73,29 @@ class Layout:
         The column of outcomes.
     weight : str or None
         The column of row weights.
+    sparse : (str, str) or None
+        With them the counts are no columns of their own: two columns of arrays say of each row
+        which features are not 0, by their position, rising, and what they are.
+    float32 : bool
+        Whether counts are rounded to float32, as a training job does.
     """
 
     features: tuple[str, ...]
     target: str
     weight: str | None = None
+    sparse: tuple[str, str] | None = None
+    float32: bool = False
 
     @property
     def columns(self) -> list[str]:
         """All columns, in the order in which they are read."""
-        return [*self.features, self.target, *([self.weight] if self.weight else [])]
+        counts = self.features if self.sparse is None else self.sparse
+        return [*counts, *self.others]
+
+    @property
+    def others(self) -> list[str]:
+        """The columns that are no counts."""
+        return [self.target, *([self.weight] if self.weight else [])]
 
 
 @dataclass(frozen=True)
@@ -138,16 +153,29 @@ def _packed(batches: list[pa.RecordBatch], layout: Layout, place: int) -> pa.Rec
     row: dict[str, Any] = dict.fromkeys(PACKED.names)
     row |= {"place": place, "n_rows": table.num_rows, "trouble": trouble}
     if trouble is None:
-        p = len(layout.features)
-        X = np.empty((table.num_rows, p))
-        for j in range(p):
-            X[:, j] = _numbers(table.column(j))
-        y, s = _numbers(table.column(p)), None
-        if layout.weight is not None:
-            s = _numbers(table.column(p + 1))
+        X = matrix(table, layout)
+        first = table.num_columns - len(layout.others)
+        y = _numbers(table.column(first))
+        s = None if layout.weight is None else _numbers(table.column(first + 1))
         row |= _as_bytes(X) | {"y": y.tobytes(), "note": _note(X, y, s).tobytes()}
         row["s"] = None if s is None else s.tobytes()
     return pa.RecordBatch.from_pylist([row], schema=PACKED)
+
+
+def matrix(table: pa.Table, layout: Layout) -> Any:
+    """Return the counts of some rows: dense, or CSR where they come so."""
+    kind = np.float32 if layout.float32 else np.float64
+    if layout.sparse is not None:
+        indices, values = (table.column(k).combine_chunks() for k in (0, 1))
+        data = values.flatten().to_numpy().astype(kind, copy=False)
+        places = indices.flatten().to_numpy().astype(np.int32, copy=False)
+        ends = np.concatenate([[0], np.cumsum(pc.list_value_length(indices).to_numpy())])
+        shape = (table.num_rows, len(layout.features))
+        return sp.csr_array((data, places, ends.astype(np.int32)), shape=shape)
+    X = np.empty((table.num_rows, len(layout.features)), dtype=kind)
+    for j in range(X.shape[1]):
+        X[:, j] = _numbers(table.column(j))
+    return X
 
 
 def _trouble(table: pa.Table, layout: Layout) -> str | None:
@@ -155,7 +183,7 @@ def _trouble(table: pa.Table, layout: Layout) -> str | None:
     for name, column in zip(layout.columns, table.columns, strict=True):
         if column.null_count:
             return f"null\0{name}\0{column.null_count}"
-        values = _numbers(column)
+        values = _numbers(column if pa.types.is_primitive(column.type) else _flat_values(column))
         if not np.isfinite(values).all():
             return f"not finite\0{name}\0{values[~np.isfinite(values)][0]}"
         if name == layout.weight and values.min() < 0.0:
@@ -163,11 +191,15 @@ def _trouble(table: pa.Table, layout: Layout) -> str | None:
     return None
 
 
-def _as_bytes(X: Floats) -> dict[str, Any]:
+def _flat_values(column: Any) -> Any:
+    return pa.chunked_array([column.combine_chunks().flatten()])
+
+
+def _as_bytes(X: Any) -> dict[str, Any]:
     """Return counts in the smallest form that loses nothing."""
-    filled = np.count_nonzero(X)
-    if filled > DENSE_FROM * X.size:
-        data, kind = _narrowed(X.ravel())
+    filled = X.nnz if sp.issparse(X) else np.count_nonzero(X)
+    if filled > DENSE_FROM * X.shape[0] * X.shape[1]:
+        data, kind = _narrowed((X.toarray() if sp.issparse(X) else X).ravel())
         return {"data": data.tobytes(), "data_type": kind}
     csr = sp.csr_array(X)
     data, kind = _narrowed(csr.data)
@@ -180,12 +212,12 @@ def _as_bytes(X: Floats) -> dict[str, Any]:
     }
 
 
-def _narrowed(values: Floats) -> tuple[NDArray[Any], str]:
+def _narrowed(values: NDArray[Any]) -> tuple[NDArray[Any], str]:
     half = values.astype(np.float32)
     return (half, "f4") if np.array_equal(half, values) else (values, "f8")
 
 
-def _note(X: Floats, y: Floats, s: Floats | None) -> Floats:
+def _note(X: Any, y: Floats, s: Floats | None) -> Floats:
     """Return what the driver must know of a block, as one row of numbers: see `read_note`."""
     weight = np.ones(len(y)) if s is None else s
     found, counts = np.unique(y[weight > 0.0], return_counts=True)
@@ -195,11 +227,17 @@ def _note(X: Floats, y: Floats, s: Floats | None) -> Floats:
         [
             [len(y), weight.sum()],
             kinds.ravel(),
-            X.min(axis=0),
-            X.max(axis=0),
-            np.count_nonzero(X, axis=0),
+            *_ranges(X),
         ]
     )
+
+
+def _ranges(X: Any) -> tuple[Floats, Floats, Floats]:
+    """Return least and largest value of each column, and how often it is not 0."""
+    if not sp.issparse(X):
+        return X.min(axis=0), X.max(axis=0), np.count_nonzero(X, axis=0).astype(np.float64)
+    filled = np.bincount(X.indices, minlength=X.shape[1]).astype(np.float64)
+    return X.min(axis=0).toarray().ravel(), X.max(axis=0).toarray().ravel(), filled
 
 
 def unpacked(row: Mapping[str, Any], p: int) -> tuple[Any, Floats, Floats | None]:

@@ -36,6 +36,7 @@ SAMPLE = 2**25
 FAN = 64
 """Partial sums that are added up in one place; more are added up on the executors first."""
 _NUMERIC = {"boolean", "tinyint", "smallint", "int", "bigint", "float", "double"}
+_ARRAYS = {"array<int>", "array<bigint>", "array<float>", "array<double>"}
 _SQL_TYPES = {"int64": "BIGINT", "int32": "INT", "binary": "BINARY", "string": "STRING"}
 
 
@@ -58,6 +59,11 @@ class SparkBlocks:
         The columns of counts, numbers without nulls; by default all others.
     weight : str, optional
         The column of row weights, not negative.
+    sparse : (str, str), optional
+        Two columns of arrays, in place of a column a feature: the positions of the features that
+        are not 0, rising, and what they are.
+    float32 : bool, default=False
+        Whether counts are rounded to float32; sums are in float64 in any case.
     loss : PointwiseLoss
         The loss of one row.
 
@@ -73,6 +79,8 @@ class SparkBlocks:
         Least and largest value of each column.
     filled : ndarray of shape (n_features,)
         Rows in which each column is not zero.
+    layout : Layout
+        The columns.
     total : float
         Sum of the weights.
     one : float
@@ -96,16 +104,18 @@ class SparkBlocks:
         target: str,
         features: Sequence[str] | None = None,
         weight: str | None = None,
+        sparse: tuple[str, str] | None = None,
+        float32: bool = False,
         loss: PointwiseLoss,
     ) -> None:
         self._loss = loss
         types = dict(frame.dtypes)
         others = [name for name in frame.columns if name not in (target, weight)]
         self.features = tuple(others if features is None else features)
-        self._layout = Layout(self.features, target, weight)
-        _check_columns(self._layout, types)
+        self.layout = Layout(self.features, target, weight, sparse, float32)
+        _check_columns(self.layout, types)
         self.one, self._shift = 1.0, np.zeros(len(self.features))
-        self._packed = _packed_rows(frame, self._layout)
+        self._packed = _packed_rows(frame, self.layout)
         try:
             self._take_notes(types[target])
         except BaseException:
@@ -172,7 +182,7 @@ class SparkBlocks:
             X = X.toarray()
         y = (np.concatenate([part[1] for part in parts]) == self.one).astype(np.int8)
         s = None
-        if self._layout.weight is not None:
+        if self.layout.weight is not None:
             s = np.concatenate([part[2] for part in parts])
         return RowBlocks(X, y, s, self._loss, shift=self._shift)
 
@@ -233,7 +243,7 @@ class SparkBlocks:
         found = sorted(self.outcomes)
         if len(found) != 2:
             raise SpecError(
-                f"the outcomes in column {show(self._layout.target)} are not two different values",
+                f"the outcomes in column {show(self.layout.target)} are not two different values",
                 got=f"in rows of positive weight: {show(found[:5])}",
                 allowed="exactly two different outcomes",
                 hint="give the column that says who stayed and who left",
@@ -278,7 +288,7 @@ def collected(frame: Any) -> list[Any]:
                 "the executors can't run the fit",
                 got=next(line for line in text.splitlines() if "No module named" in line).strip(),
                 allowed="executors whose Python has ces-ml and what it needs",
-                hint="set PYSPARK_PYTHON to a Python that has ces-ml, install it on the cluster, or send "
+                hint="set PYSPARK_PYTHON to a Python that has ces-ml, install it there, or send "
                 "an environment with --archives",
             ) from error
         raise SpecError(
@@ -299,11 +309,12 @@ def _check_columns(layout: Layout, types: dict[str, str]) -> None:
                 allowed=did_you_mean(name, types),
                 hint="name columns as the DataFrame does",
             )
-        if types[name] not in _NUMERIC:
+        arrays = layout.sparse is not None and name in layout.sparse
+        if types[name] not in (_ARRAYS if arrays else _NUMERIC):
             raise SpecError(
                 f"column {show(name)} of the DataFrame is not numeric",
                 got=f"type {types[name]}",
-                allowed=", ".join(sorted(_NUMERIC)),
+                allowed=", ".join(sorted(_ARRAYS if arrays else _NUMERIC)),
                 hint="cast it, or name the features without it",
             )
     if len(set(layout.columns)) < len(layout.columns) or not layout.features:

@@ -96,6 +96,30 @@ def test_sums_are_those_of_the_rows_in_memory(spark: Any) -> None:
         assert blocks.rarer_outcome() == min(y.sum(), 3000 - y.sum())
 
 
+def test_counts_as_arrays_give_the_same_weights_and_intervals(spark: Any) -> None:
+    frame = counts(4000)
+    X = frame[NAMES].to_numpy(np.float32)
+    rows = [np.flatnonzero(x) for x in X]
+    arrays = pd.DataFrame(
+        {
+            "places": [r.tolist() for r in rows],
+            "values": [x[r].astype(float).tolist() for x, r in zip(X, rows, strict=True)],
+            "stayed": frame["stayed"],
+            "who": frame["who"],
+        }
+    )
+    table = spark.createDataFrame(arrays).repartition(3)
+    model = ConstrainedLogisticRegression(constraints=RULES, tol=1e-10)
+    model.fit(X, frame["stayed"], feature_names=NAMES)
+    expected = weight_intervals(model, X, frame["stayed"], groups=frame["who"])
+    asked = {"target": "stayed", "features": NAMES, "customer": "who"}
+    with SparkRows(table, **asked, sparse=("places", "values"), float32=True) as opened:
+        fitted = opened.fit(ESTIMATOR)
+        found = opened.intervals(fitted)
+    np.testing.assert_allclose(fitted.coef_, model.coef_, atol=1e-8)
+    np.testing.assert_allclose(found.low, expected.low, atol=1e-6)
+
+
 def test_a_worker_that_dies_in_the_middle_of_a_pass_changes_nothing(
     spark: Any, tmp_path: Path
 ) -> None:
