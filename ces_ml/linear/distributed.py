@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,6 +41,8 @@ class SparkRows:
         in `features`, rising, and values. `features` must be given then.
     float32 : bool, default=False
         Whether counts are rounded to float32, as a training job does.
+    prepare : callable, optional
+        With `sparse`: makes what is fitted of a CSR array of counts; sent to the executors.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class SparkRows:
         customer: str | None = None,
         sparse: tuple[str, str] | None = None,
         float32: bool = False,
+        prepare: Callable[[Any], Any] | None = None,
     ) -> None:
         from ces_ml.linear.kernels.spark_blocks import SparkBlocks
 
@@ -80,6 +83,7 @@ class SparkRows:
             weight=weight,
             sparse=sparse,
             float32=float32,
+            prepare=prepare,
             loss=LogisticLoss(),
         )
 

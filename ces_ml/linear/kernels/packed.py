@@ -78,6 +78,9 @@ class Layout:
         which features are not 0, by their position, rising, and what they are.
     float32 : bool
         Whether counts are rounded to float32, as a training job does.
+    prepare : callable or None
+        Makes what is fitted of a CSR array of counts, before they are rounded; sent to the
+        executors.
     """
 
     features: tuple[str, ...]
@@ -85,6 +88,7 @@ class Layout:
     weight: str | None = None
     sparse: tuple[str, str] | None = None
     float32: bool = False
+    prepare: Callable[[Any], Any] | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -167,15 +171,17 @@ def matrix(table: pa.Table, layout: Layout) -> Any:
     kind = np.float32 if layout.float32 else np.float64
     if layout.sparse is not None:
         indices, values = (table.column(k).combine_chunks() for k in (0, 1))
-        data = values.flatten().to_numpy().astype(kind, copy=False)
+        data = values.flatten().to_numpy().astype(np.float64, copy=False)
         places = indices.flatten().to_numpy().astype(np.int32, copy=False)
         ends = np.concatenate([[0], np.cumsum(pc.list_value_length(indices).to_numpy())])
         shape = (table.num_rows, len(layout.features))
-        return sp.csr_array((data, places, ends.astype(np.int32)), shape=shape)
-    X = np.empty((table.num_rows, len(layout.features)), dtype=kind)
-    for j in range(X.shape[1]):
-        X[:, j] = _numbers(table.column(j))
-    return X
+        X = sp.csr_array((data, places, ends.astype(np.int32)), shape=shape)
+        prepared = X if layout.prepare is None else layout.prepare(X)
+        return prepared.astype(kind, copy=False)
+    dense = np.empty((table.num_rows, len(layout.features)), dtype=kind)
+    for j in range(dense.shape[1]):
+        dense[:, j] = _numbers(table.column(j))
+    return dense
 
 
 def _trouble(table: pa.Table, layout: Layout) -> str | None:

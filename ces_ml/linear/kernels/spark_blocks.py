@@ -64,6 +64,9 @@ class SparkBlocks:
         are not 0, rising, and what they are.
     float32 : bool, default=False
         Whether counts are rounded to float32; sums are in float64 in any case.
+    prepare : callable, optional
+        With `sparse`: makes what is fitted (cap, transform) of a CSR array of counts. It is sent
+        to the executors.
     loss : PointwiseLoss
         The loss of one row.
 
@@ -106,13 +109,14 @@ class SparkBlocks:
         weight: str | None = None,
         sparse: tuple[str, str] | None = None,
         float32: bool = False,
+        prepare: Callable[[Any], Any] | None = None,
         loss: PointwiseLoss,
     ) -> None:
         self._loss = loss
         types = dict(frame.dtypes)
         others = [name for name in frame.columns if name not in (target, weight)]
         self.features = tuple(others if features is None else features)
-        self.layout = Layout(self.features, target, weight, sparse, float32)
+        self.layout = Layout(self.features, target, weight, sparse, float32, prepare)
         _check_columns(self.layout, types)
         self.one, self._shift = 1.0, np.zeros(len(self.features))
         self._packed = _packed_rows(frame, self.layout)
