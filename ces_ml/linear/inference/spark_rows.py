@@ -87,7 +87,8 @@ def _chosen(rows: Any, blocks: SparkBlocks, step: int, *, own: bool) -> Any:
 
 
 def _read(table: Any, blocks: SparkBlocks, step: int, customer: str | None) -> CustomerRows:
-    X = matrix(table, blocks.layout)
+    # A join has moved columns: the matrix is read by their places.
+    X = matrix(table.select([f"c{k}" for k in range(len(blocks.layout.columns))]), blocks.layout)
     shift = blocks.shift
     if shift.any():
         X = X.toarray() if sp.issparse(X) else X
