@@ -24,6 +24,7 @@ from ces_ml.cli import (
     changes,
     weight_files,
     verify,
+    serve,
     ui,
     demo,
 )
@@ -48,6 +49,7 @@ COMMANDS = (
     changes,
     weight_files,
     verify,
+    serve,
     ui,
     demo,
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import runpy
+import tempfile
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 from ces_ml.exporters.formula import ascii_json, formula
 from ces_ml.weights.weight_set import WeightSet
 
-__all__ = ["python_module"]
+__all__ = ["module_functions", "python_module"]
 
 
 def python_module(weight_set: WeightSet) -> str:
@@ -29,3 +33,14 @@ def python_module(weight_set: WeightSet) -> str:
     source = files("ces_ml.exporters").joinpath("templates/scorer.py.tmpl").read_text("utf-8")
     source = source.replace("__FINGERPRINT__", body["fingerprint"])
     return source.replace("__MODEL__", ascii_json(body))
+
+
+def module_functions(weight_set: WeightSet) -> dict[str, Any]:
+    """Return the names of the module of a weight set, without a file that stays.
+
+    The code is this package's own; the weight set is data inside it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scorer.py"
+        path.write_text(python_module(weight_set), encoding="utf-8")
+        return runpy.run_path(str(path))
