@@ -25,7 +25,9 @@ Kind = Literal["number", "text", "truth", "anything"]
 ColumnSql = Callable[[str, Kind], str]
 
 
-def filter_sql(condition: Condition, column_sql: ColumnSql) -> str:
+def filter_sql(
+    condition: Condition, column_sql: ColumnSql, text: Callable[[str], str] = literal
+) -> str:
     """Return a boolean expression that is never null: true where the condition holds.
 
     Parameters
@@ -33,6 +35,8 @@ def filter_sql(condition: Condition, column_sql: ColumnSql) -> str:
     condition : Condition
     column_sql : callable
         Knows the log's columns and their types.
+    text : callable, optional
+        Returns the literal of a text; that of standard SQL when not given.
 
     Examples
     --------
@@ -40,32 +44,32 @@ def filter_sql(condition: Condition, column_sql: ColumnSql) -> str:
     >>> filter_sql(parse_where("a > 1 and not b"), lambda name, kind: f'"{name}"')
     'COALESCE("a" > 1 AND (NOT ("b")), FALSE)'
     """
-    return f"COALESCE({_sql(condition, column_sql)}, FALSE)"
+    return f"COALESCE({_sql(condition, column_sql, text)}, FALSE)"
 
 
-def _sql(condition: Condition, column_sql: ColumnSql) -> str:
+def _sql(condition: Condition, column_sql: ColumnSql, text: Callable[[str], str]) -> str:
     match condition:
         case Comparison(column, op, value):
             sign = "<>" if op == "!=" else op
-            return f"{column_sql(column, _kind(value))} {sign} {_literal(value)}"
+            return f"{column_sql(column, _kind(value))} {sign} {_literal(value, text)}"
         case Membership(column, values):
             # One kind at a time: a column of numbers refuses the text in the list by name.
             found = [column_sql(column, kind) for kind in dict.fromkeys(map(_kind, values))]
-            return f"{found[0]} IN ({', '.join(map(_literal, values))})"
+            return f"{found[0]} IN ({', '.join(_literal(v, text) for v in values)})"
         case IsNull(column):
             return f"{column_sql(column, 'anything')} IS NULL"
         case IsTrue(column):
             return column_sql(column, "truth")
         case Not(inner):
-            return f"NOT ({_sql(inner, column_sql)})"
+            return f"NOT ({_sql(inner, column_sql, text)})"
         case _:
             word = " AND " if isinstance(condition, All) else " OR "
-            return word.join(_inside(p, column_sql) for p in condition.parts)
+            return word.join(_inside(p, column_sql, text) for p in condition.parts)
 
 
-def _inside(part: Condition, column_sql: ColumnSql) -> str:
-    text = _sql(part, column_sql)
-    return text if isinstance(part, Comparison | IsTrue) else f"({text})"
+def _inside(part: Condition, column_sql: ColumnSql, text: Callable[[str], str]) -> str:
+    inner = _sql(part, column_sql, text)
+    return inner if isinstance(part, Comparison | IsTrue) else f"({inner})"
 
 
 def _kind(value: Value) -> Kind:
@@ -74,9 +78,9 @@ def _kind(value: Value) -> Kind:
     return "text" if isinstance(value, str) else "number"
 
 
-def _literal(value: Value) -> str:
+def _literal(value: Value, text: Callable[[str], str]) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, str):
-        return literal(value)
+        return text(value)
     return str(value) if isinstance(value, int) else float_literal(value)
