@@ -5,6 +5,11 @@ import os
 # Before scipy is imported: with it, scikit-learn's estimator checks test arrays of other kinds too.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
 import pytest
 from hypothesis import settings
 
@@ -20,3 +25,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the golden files anew from what the code gives now, then look at the diff",
     )
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """One small Spark for the whole run; in another time zone, as a user's may be."""
+    if find_spec("pyspark") is None:
+        pytest.skip("pyspark is not installed: pip install 'ces-ml[spark]'")
+    if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
+        pytest.skip("Java is not on this machine, Spark needs 17 or 21")
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        "spark.log.level": "OFF",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.session.timeZone": "America/New_York",
+    }
+    builder = SparkSession.builder.master("local[2]").appName("tests")
+    session = builder.config(map=settings).getOrCreate()
+    yield session
+    session.stop()

@@ -15,7 +15,16 @@ from ces_ml.spec.where import parse_where
 from ces_ml.sql.filters import Kind, filter_sql
 from ces_ml.sql.plan import Property
 
-__all__ = ["FLOATS", "NOTHING", "UNSIGNED", "WHOLE", "Ask", "filter_column", "property_column"]
+__all__ = [
+    "FLOATS",
+    "NOTHING",
+    "UNSIGNED",
+    "WHOLE",
+    "Ask",
+    "filter_column",
+    "filter_columns",
+    "property_column",
+]
 
 #: Asks ``source`` a question in SQL and returns the only row of the answer.
 Ask = Callable[[str], tuple[Any, ...]]
@@ -72,6 +81,18 @@ def filter_column(ask: Ask, where: str, types: Mapping[str, str], dialect: Diale
         return found
 
     return filter_sql(parse_where(where), column_sql, dialect.literal)
+
+
+def filter_columns(where: str) -> list[str]:
+    """Return the columns that a filter names."""
+    named: list[str] = []
+
+    def collect(column: str, kind: object) -> str:
+        named.append(column)
+        return ""
+
+    filter_sql(parse_where(where), collect)
+    return named
 
 
 _COMPARED = {"number": "a number", "text": "text", "truth": "true or false"}

@@ -34,7 +34,9 @@ _DAY = float_literal(float(DAY_US))
 _DAY_OF = f"FLOOR({{}} / {_DAY})"
 
 
-def count_sql(plan: CountPlan, part: Part | None = None, *, arrival: bool = False) -> str:
+def count_sql(
+    plan: CountPlan, part: Part | None = None, *, arrival: bool = False, clustered: bool = False
+) -> str:
     """Return the query that counts: an event of type t counts for row r iff
     ``as_of − window ≤ ts < as_of`` and, with `arrival`, ``arrival < as_of``.
 
@@ -45,39 +47,45 @@ def count_sql(plan: CountPlan, part: Part | None = None, *, arrival: bool = Fals
         Which query of the plan; its first when not given.
     arrival : bool, default=False
         Whether ``ev`` has the column ``arrival_us``.
+    clustered : bool, default=False
+        Whether to group by ``customer_id`` too, which ``r`` determines: an engine whose executors
+        hold the events by customer then counts each row where its events are.
 
     Returns
     -------
     str
-        A SELECT with the columns ``r, code`` and the aggregates of the part; no order. Its joins
-        stand in the order in which they should run.
+        A SELECT with the columns ``[customer_id,] r, code`` and the aggregates of the part; no
+        order. Its joins stand in the order in which they should run.
     """  # noqa: D205 - the rule is one sentence
     part = part or plan.parts[0]
+    keys = "customer_id, r, code" if clustered else "r, code"
     aggregates = plan.of_part(part)
     names: Names = {p: f"p{k}" for k, p in enumerate(plan.properties)} | {
         f: f"f{k}" for k, f in enumerate(plan.filters)
     }
     if part.paired:
-        events = _pairs_known(arrival=arrival)
+        events = _pairs_known(arrival=arrival, clustered=clustered)
     else:
         used = {x for a in aggregates.values() for x in (a.value, a.where)}
         columns = [name for x, name in names.items() if x in used]
+        if clustered:
+            columns.append("customer_id")
         events = _events_known(plan, part, columns, arrival=arrival)
     sql = {k: aggregate_sql(a, names) for k, a in aggregates.items()}
     if not part.daily:
         outputs = ", ".join(f"{text} AS a{k}" for k, text in sql.items())
-        return f"\nSELECT r, code, {outputs}\nFROM ({events}) j\nGROUP BY r, code"
+        return f"\nSELECT {keys}, {outputs}\nFROM ({events}) j\nGROUP BY {keys}"
     of_a_day = ", ".join(f"CAST({text} AS DOUBLE) AS d{k}" for k, text in sql.items())
     caps = {k: a.cap_per_day for k, a in aggregates.items() if a.cap_per_day is not None}
     outputs = ", ".join(f"{capped_sql(f'd{k}', cap)} AS a{k}" for k, cap in caps.items())
     return f"""
-SELECT r, code, {outputs}
+SELECT {keys}, {outputs}
 FROM (
-  SELECT r, code, day, {of_a_day}
+  SELECT {keys}, day, {of_a_day}
   FROM ({events}) j
-  GROUP BY r, code, day
+  GROUP BY {keys}, day
 ) k
-GROUP BY r, code"""
+GROUP BY {keys}"""
 
 
 def count_in_order_sql(plan: CountPlan, *, arrival: bool = False) -> str:
@@ -124,7 +132,7 @@ def _needs_day(aggregate: Aggregate) -> bool:
     return aggregate.part.daily or many
 
 
-def _pairs_known(*, arrival: bool) -> str:
+def _pairs_known(*, arrival: bool, clustered: bool = False) -> str:
     """Return the query for the pairs of every row whose end lies inside the longest window.
 
     Of events at the same moment ends come first, so that one session may begin where another
@@ -134,7 +142,7 @@ def _pairs_known(*, arrival: bool) -> str:
     if arrival:
         ends = _ends_sql(
             "c.r, v.code",
-            "c.r AS r, c.as_of_us AS as_of_us",
+            "c.r AS r, c.as_of_us AS as_of_us, e.customer_id AS customer_id",
             "JOIN cu c ON e.customer_id = c.customer_id",
             "WHERE e.ts_us < c.as_of_us AND e.arrival_us < c.as_of_us",
         )
@@ -144,6 +152,8 @@ def _pairs_known(*, arrival: bool) -> str:
         ends = _ends_sql("e.customer_id, v.code", "e.customer_id AS customer_id")
         rows, known = "c.r AS r", "JOIN cu c ON p.customer_id = c.customer_id"
         as_of = "c.as_of_us"
+    if clustered:
+        rows += ", p.customer_id AS customer_id"
     return f"""
   SELECT {rows}, p.code AS code, {as_of} - p.ts_us AS age, {_DAY_OF.format("p.ts_us")} AS day,
     (p.ts_us - p.before_us) / {float_literal(1e6)} AS seconds
