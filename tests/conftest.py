@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import shutil
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -36,6 +37,7 @@ def spark() -> Iterator[Any]:
         pytest.skip("Java is not on this machine, Spark needs 17 or 21")
     from pyspark.sql import SparkSession
 
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings = {
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",

@@ -17,7 +17,7 @@ __all__ = ["score"]
 @app.command(
     epilog="Examples:\n\n  ces-ml score weights.json events.parquet -o scores.parquet\n\n  "
     "ces-ml score models:/churn@champion 'log/*.parquet' -o scores.csv --as-of 2025-06-01\n\n  "
-    "ces-ml score churn.json --config churn.yaml -o scores.parquet"
+    "ces-ml score churn.json --config churn.yaml -o scores.parquet --engine spark"
 )
 @reported
 def score(
@@ -30,6 +30,7 @@ def score(
     as_of: AsOf = None,
     reasons: Annotated[int, typer.Option(min=0, help="Contributions reported a customer.")] = 3,
     store: Store = None,
+    engine: preparing.Options.engine = None,
 ) -> None:
     """Score every customer of an event log."""
     from ces_ml.cli.tables import plain, print_report
@@ -40,13 +41,14 @@ def score(
         progress("loading the weight set")
         weight_set = load_weight_set(weights, store)
         progress("counting and scoring")
-        log = preparing.read_events(events, config)
+        log = preparing.read_events(events, config, engine=engine)
         result = score_events(
             weight_set,
             log.source,
             as_of=as_of,
             schema=None if config is None else log.event_schema,
             n_reasons=reasons,
+            engine=log.engine,
             **log.options,
         )
         progress("writing scores")

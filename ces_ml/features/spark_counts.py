@@ -14,7 +14,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from ces_ml.errors import OutputError, SpecError, show
-from ces_ml.features.spark_start import classic
+from ces_ml.features.spark_start import cause, classic, own_session, started
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.model import SpecModel
@@ -169,7 +169,7 @@ class SparkCounts:
             if replaced:
                 files.delete(old, True)
         except (PySparkException, Py4JError) as error:
-            raise _unwritable(path, _line(error)) from error
+            raise _unwritable(path, cause(error)) from error
         finally:
             if temporary is not None:
                 files.delete(temporary, True)
@@ -192,23 +192,31 @@ def read_spark_counts(path: str, spark: Any = None) -> SparkCounts:
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
-    from ces_ml.features.spark_start import own_session, started
-
     own = own_session(started(spark))
     try:
-        text = own.read.option("wholetext", True).text(f"{path.rstrip('/')}/{_ABOUT}").first()
-        about = _About.parse(json.loads(text[0] if text else ""))
+        about = _About.parse(json.loads(_text(own, path)))
         frame = own.read.parquet(path)
     except (PySparkException, Py4JError, ValueError) as error:
         raise SpecError(
             "the folder holds no counts that can be read",
-            got=f"{show(path)}: {_line(error)}",
+            got=f"{show(path)}: {cause(error)}",
             allowed="a folder that SparkCounts.write has written",
             hint="check the path, or count the log again",
         ) from error
     return SparkCounts(
         frame, about.spec, about.customer_col, about.design, about.report, about.not_counted
     )
+
+
+def _text(spark: Any, folder: str) -> str:
+    """Return what stands in the file about a folder; readers of data pass it by."""
+    jvm = spark.sparkContext._jvm
+    file = jvm.org.apache.hadoop.fs.Path(folder, _ABOUT)
+    stream = file.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).open(file)
+    try:
+        return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+    finally:
+        stream.close()
 
 
 def sparse_rows(batch: Any, n_terms: int) -> Any:
@@ -245,11 +253,6 @@ def _ranks(customers: pd.Series) -> Any:
     """Return places of ids in the order of their text, as engines sort text: by its bytes."""
     text = [str(c).encode("utf-8", "surrogatepass") for c in customers]
     return np.argsort(np.argsort(np.array(text, dtype=object), kind="stable"), kind="stable")
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    return next((t for t in lines if t.strip().startswith("[")), lines[0])[:300]
 
 
 def _occupied(path: str) -> OutputError:

@@ -16,11 +16,13 @@ from ces_ml.events import EventSchema
 from ces_ml.features.columns import prelude_sql, time_sql
 from ces_ml.features.dialect import Dialect
 from ces_ml.features.log_span import LogSpan
+from ces_ml.features.long_counts import too_large
 from ces_ml.features.property_columns import filter_columns
 from ces_ml.features.shaping import settled
+from ces_ml.features.spark_rows import TOO_LARGE
 from ces_ml.features.spark_shaping import SparkShape
 from ces_ml.features.spark_sources import from_arrow, open_log
-from ces_ml.features.spark_start import own_session, started
+from ces_ml.features.spark_start import cause, own_session, started
 from ces_ml.features.spark_types import called
 from ces_ml.sql.plan import Property
 from ces_ml.sql.quoting import literal
@@ -245,7 +247,7 @@ class SparkSqlSession:
 
     def stream(self, query: str, *, as_written: bool = False) -> Iterator[Any]:
         """Yield the answer to a query in Arrow record batches, one partition at a time."""
-        frame = self._guard(lambda: self.spark.sql(query).mapInArrow(_packed, "batch binary"))
+        frame = self._guard(lambda: self.spark.sql(query).mapInArrow(_packing(), "batch binary"))
         rows = self._guard(frame.toLocalIterator)
         while (row := self._guard(lambda: next(rows, None))) is not None:
             yield from pa.ipc.open_stream(row["batch"])
@@ -262,7 +264,8 @@ class SparkSqlSession:
             return work()
         except self._errors as error:
             text = str(error)
-            line = next((t for t in text.splitlines() if t.strip().startswith("[")), text)
+            if TOO_LARGE in text:
+                raise too_large() from error
             hint = "check the files and Spark's own log"
             if "maxResultSize" in text:
                 hint = (
@@ -271,7 +274,7 @@ class SparkSqlSession:
                 )
             raise EventLogError(
                 "the event log can't be counted",
-                got=line.splitlines()[0][:300],
+                got=cause(error),
                 allowed="readable files, and memory or disk enough on every executor",
                 hint=hint,
             ) from error
@@ -288,10 +291,21 @@ def _day(us: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)).strftime("%Y%m%d")
 
 
-def _packed(batches: Iterator[Any]) -> Iterator[Any]:
-    """Pack record batches as they are into one binary value each."""
-    for batch in batches:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        yield pa.record_batch([pa.array([sink.getvalue().to_pybytes()], pa.binary())], ["batch"])
+def _packing() -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """Return the function that packs record batches as they are into one binary value each.
+
+    Spark sends a function that is made in another by its text: executors need PyArrow for it, and
+    nothing of ces-ml.
+    """
+
+    def packed(batches: Iterator[Any]) -> Iterator[Any]:
+        import pyarrow as arrow
+
+        for batch in batches:
+            sink = arrow.BufferOutputStream()
+            with arrow.ipc.new_stream(sink, batch.schema) as writer:
+                writer.write_batch(batch)
+            held = arrow.array([sink.getvalue().to_pybytes()], arrow.binary())
+            yield arrow.record_batch([held], ["batch"])
+
+    return packed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from ces_ml.errors import MissingDependencyError, SpecError, show
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["own_session", "started"]
+__all__ = ["cause", "classic", "own_session", "started"]
 
 #: What every query relies on, whatever the user's own session says.
 _SETTINGS = {
@@ -61,6 +62,7 @@ def started(spark: Any = None) -> SparkSession:
     found = spark if spark is not None else SparkSession.getActiveSession()
     if found is None:
         _java()
+        _same_python()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # about pandas, which is not used
@@ -102,6 +104,22 @@ def classic(session: Any) -> SparkSession:
         )
     found: SparkSession = session
     return found
+
+
+def _same_python() -> None:
+    """Let executors on this machine run the Python that runs here, not the first one in PATH."""
+    from pyspark import SparkConf
+
+    if str(SparkConf().get("spark.master", "local")).startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+
+
+def cause(error: Exception) -> str:
+    """Return the line of an error of Spark that says what happened."""
+    lines = [t.strip() for t in str(error).splitlines() if t.strip()] or [type(error).__name__]
+    deepest = [t for t in lines if t.startswith("Caused by:")]
+    named = [t[t.index("[") :] for t in (*deepest[::-1], *lines) if "[" in t and "SQLSTATE" in t]
+    return (named or deepest[::-1] or lines)[0][:300]
 
 
 def _java() -> None:

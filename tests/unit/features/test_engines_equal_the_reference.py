@@ -27,7 +27,7 @@ SETTINGS = settings(
 )
 #: A question to Spark is a dozen jobs; no example is tried again for the sake of a smaller one.
 FEW = settings(
-    SETTINGS, max_examples=25, phases=[p for p in Phase if p not in (Phase.shrink, Phase.explain)]
+    SETTINGS, max_examples=12, phases=[p for p in Phase if p not in (Phase.shrink, Phase.explain)]
 )
 
 
