@@ -22,7 +22,7 @@ from ces_ml.features.shaping import settled
 from ces_ml.features.spark_rows import TOO_LARGE
 from ces_ml.features.spark_shaping import SparkShape
 from ces_ml.features.spark_sources import from_arrow, open_log
-from ces_ml.features.spark_start import cause, own_session, started
+from ces_ml.features.spark_start import cause, kept_active, own_session, started
 from ces_ml.features.spark_types import called
 from ces_ml.sql.plan import Property
 from ces_ml.sql.quoting import literal
@@ -100,7 +100,8 @@ class SparkSqlSession:
         self._answers: dict[str, tuple[Any, ...]] = {}
         self._named: tuple[str, ...] = ()
         self._warned = False
-        self._log = open_log(self._user, self.spark, events, schema, table=table, form=form)
+        with kept_active(self._user):
+            self._log = open_log(self._user, self.spark, events, schema, table=table, form=form)
         try:
             self._log.frame.createOrReplaceTempView("raw")
             self._shape: SparkShape = self._guard(lambda: SparkShape(self._log, schema, self.ask))
@@ -231,7 +232,8 @@ class SparkSqlSession:
     def register(self, name: str, **columns: Any) -> None:
         """Make a relation of Arrow arrays."""
         table = pa.table(columns)
-        frame = self._guard(lambda: from_arrow(self.spark, table).toDF(*table.column_names))
+        with kept_active(self._user):
+            frame = self._guard(lambda: from_arrow(self.spark, table).toDF(*table.column_names))
         if table.nbytes <= _SMALL:
             frame = frame.hint("broadcast")
         frame.createOrReplaceTempView(name)

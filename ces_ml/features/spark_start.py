@@ -6,6 +6,8 @@ import os
 import shutil
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from ces_ml.errors import MissingDependencyError, SpecError, show
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["cause", "classic", "own_session", "started"]
+__all__ = ["cause", "classic", "kept_active", "own_session", "started"]
 
 #: What every query relies on, whatever the user's own session says.
 _SETTINGS = {
@@ -120,6 +122,17 @@ def cause(error: Exception) -> str:
     deepest = [t for t in lines if t.startswith("Caused by:")]
     named = [t[t.index("[") :] for t in (*deepest[::-1], *lines) if "[" in t and "SQLSTATE" in t]
     return (named or deepest[::-1] or lines)[0][:300]
+
+
+@contextmanager
+def kept_active(spark: SparkSession) -> Iterator[None]:
+    """Let the user's session stay the active one: making a frame puts its session in that place."""
+    before = type(spark).getActiveSession() or spark
+    try:
+        yield
+    finally:
+        type(before)._activeSession = before
+        before._jvm.SparkSession.setActiveSession(before._jsparkSession)
 
 
 def _java() -> None:
