@@ -141,7 +141,11 @@ class SparkEngine(SqlEngine):
         EventLogError, SpecError
             As `table`. A sum past all numbers fails when the frame is used.
         """
-        made = self._sampled(spec, as_of, outcome, treated, held=False)
+        self.place.numbered = False
+        try:
+            made = self._sampled(spec, as_of, outcome, treated, held=False)
+        finally:
+            self.place.numbered = True
         plan = CountPlan.of(spec.terms, self.schema.value_col)
         register_plan(self.session, plan, made.report)
         if any(term.per == "seat" for term in spec.terms):

@@ -32,6 +32,8 @@ def counts_sql(
 ) -> str:
     """Return the query for the rows of ``cu`` with their counts.
 
+    ``r`` need tell apart the rows of one customer only.
+
     Parameters
     ----------
     plan : CountPlan

@@ -77,6 +77,8 @@ class SparkSqlSession:
     """
 
     by_account = bounded = has_uuids = False
+    #: Whether `make_numbered` numbers all rows, which a result in this process needs.
+    numbered = True
 
     def __init__(
         self,
@@ -192,42 +194,26 @@ class SparkSqlSession:
 
     def make(self, kind: str, name: str, select: str) -> None:
         """Make a temporary view of a query, or a table that is kept once it is computed."""
-        frame = self._guard(lambda: self.spark.sql(select))
-        self.keep(name, frame) if kind == "TABLE" else frame.createOrReplaceTempView(name)
-        self._texts[name] = select
-
-    def keep(self, name: str, frame: DataFrame) -> DataFrame:
-        """Make a table of a frame."""
         from pyspark import StorageLevel
 
-        kept = frame.persist(StorageLevel.MEMORY_AND_DISK)
-        self._kept.append(kept)
-        kept.createOrReplaceTempView(name)
-        return kept
+        frame = self.frame(select)
+        if kind == "TABLE":
+            frame = frame.persist(StorageLevel.MEMORY_AND_DISK)
+            self._kept.append(frame)
+        frame.createOrReplaceTempView(name)
+        self._texts[name] = select
 
     def make_numbered(self, name: str, select: str, order: Sequence[str]) -> None:
         """Make a table of a query with its rows numbered from 0 in an order, as ``r``.
 
-        Rows are sorted by range and numbered range by range, so that no executor sees them all.
+        The numbers follow from the rows alone, so that a part which is computed again, because an
+        executor was lost, gets the same ones. One executor sorts the keys; with `numbered` false
+        nothing is sorted, and ``r`` is the first expression of the order: it tells the rows of one
+        customer apart.
         """
-        from pyspark.sql import functions as f
-
-        def number() -> None:
-            keys = [f.expr(e) for e in order]
-            ranged = self.spark.sql(select).repartitionByRange(*keys)
-            ranged = self.keep(f"{name}_ranged", ranged.withColumn("range", f.spark_partition_id()))
-            sizes = dict(ranged.groupBy("range").count().collect())
-            begins, total = [], 0
-            for k in sorted(sizes):
-                begins.append((k, total))
-                total += sizes[k]
-            whens = " ".join(f"WHEN {k} THEN {first}L" for k, first in begins)
-            start = f"CASE range {whens} END" if begins else "0L"
-            place = f"ROW_NUMBER() OVER (PARTITION BY range ORDER BY {', '.join(order)}) - 1"
-            numbered = ranged.selectExpr(f"{start} + {place} AS r", "*").drop("range")
-            self.keep(name, numbered)
-
-        self._guard(number)
+        place = f"ROW_NUMBER() OVER (ORDER BY {', '.join(order)}) - 1"
+        r = f"CAST({place} AS BIGINT)" if self.numbered else order[0]
+        self.make("TABLE", name, f"SELECT {r} AS r, * FROM ({select}) AS numbered")
 
     def register(self, name: str, **columns: Any) -> None:
         """Make a relation of Arrow arrays."""
