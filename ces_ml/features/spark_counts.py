@@ -52,8 +52,9 @@ class SparkCounts:
     frame : DataFrame
         ``customer_id`` (text or whole number), ``as_of`` (timestamp), with an outcome ``y``
         (tinyint, 1 is the good one) and, where rows do not count alike, ``sample_weight`` (double);
-        ``indices`` (array of int, increasing) and ``values`` (array of double): which terms are not
-        0, by their position in ``spec.terms``, and what they are.
+        ``indices`` (array of int, increasing) and ``values`` (array of double): terms by their
+        position in ``spec.terms``, and what they are; a term that is not named is 0, one that is
+        named may be. `sparse_rows` makes a matrix of both.
     spec : CountSpec
         What was counted.
     customer_col : str
@@ -246,7 +247,9 @@ def sparse_rows(batch: Any, n_terms: int) -> Any:
     lengths = np.diff(held.offsets.to_numpy())
     indptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     parts = (held.flatten().to_numpy(), places.flatten().to_numpy(), indptr)
-    return sp.csr_array(parts, shape=(len(lengths), n_terms))
+    X = sp.csr_array(parts, shape=(len(lengths), n_terms), copy=True)
+    X.eliminate_zeros()
+    return X
 
 
 def _ranks(customers: pd.Series) -> Any:

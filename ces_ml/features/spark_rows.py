@@ -68,7 +68,7 @@ def counts_sql(
 SELECT {", ".join(columns)}
 FROM cu c
 LEFT JOIN (
-  SELECT customer_id, r, ARRAY_SORT(FLATTEN(COLLECT_LIST(cells))) AS cells
+  SELECT customer_id, r, SORT_ARRAY(FLATTEN(COLLECT_LIST(cells))) AS cells
   FROM ({parts}) u
   GROUP BY customer_id, r
 ) g ON c.customer_id = g.customer_id AND c.r = g.r"""
@@ -101,8 +101,8 @@ def _cells_sql(plan: CountPlan, spec: CountSpec, part: Part, *, arrival: bool, d
     JOIN cu c ON q.customer_id = c.customer_id AND q.r = c.r
     LEFT JOIN fk f ON q.customer_id = f.customer_id
   ) q"""
-    kept = f"FILTER({cells}, cell -> cell.x <> 0E0)"
-    return f"SELECT customer_id, r, {kept} AS cells FROM {source}"
+    # Zeros stay: Spark compiles all of this, but not functions that are given a function.
+    return f"SELECT customer_id, r, {cells} AS cells FROM {source}"
 
 
 def _shifted(filled: Mapping[int, list[str]]) -> str | None:
@@ -137,6 +137,7 @@ def _count(name: str, term: Term, *, design: bool) -> str:
     if term.per == "day":
         window, day = float_literal(float(term.window.us)), float_literal(float(DAY_US))
         x = f"{x} / GREATEST(LEAST(CAST(exposure_us AS DOUBLE), {window}) / {day}, 1E0)"
+    x = f"COALESCE({x}, 0E0)"  # there may be nothing to add up or to average
     if not design:
         return x
     if term.cap is not None:

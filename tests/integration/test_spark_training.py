@@ -29,7 +29,7 @@ counts:
 model:
   rules: [login >= 0, demo_booked >= webinar_attended, support_ticket <= 0, error_seen <= 0]
   hand_set: {login: 1, demo_booked: 5, support_ticket: -2}
-evaluation: {ceiling: false, bootstrap: 20}
+evaluation: {ceiling: false, replicates: 50}
 """
 
 
