@@ -12,7 +12,6 @@ from ces_ml._version import __version__
 if TYPE_CHECKING:
     from ces_ml.evaluation import PurgedGroupTimeSeriesSplit as PurgedGroupTimeSeriesSplit
     from ces_ml.events import EventSchema as EventSchema
-    from ces_ml.exporters import export as export
     from ces_ml.features import AccountMapping as AccountMapping
     from ces_ml.features import AdbcSource as AdbcSource
     from ces_ml.features import build_counts as build_counts
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
     from ces_ml.features import prepare_events as prepare_events
     from ces_ml.features import read_counts as read_counts
     from ces_ml.features import write_counts as write_counts
+    from ces_ml.formats import export as export
     from ces_ml.linear import ConstrainedLogisticRegression as ConstrainedLogisticRegression
+    from ces_ml.scoring import OnlineScorer as OnlineScorer
     from ces_ml.scoring import Scorer as Scorer
     from ces_ml.spec import CountRule as CountRule
     from ces_ml.spec import CountSpec as CountSpec
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from ces_ml.tracking import load_weight_set as load_weight_set
     from ces_ml.training import TrainingConfig as TrainingConfig
     from ces_ml.training import backtest as backtest
+    from ces_ml.training import declines as declines
+    from ces_ml.training import explain_change as explain_change
     from ces_ml.training import record as record
     from ces_ml.training import score_events as score_events
+    from ces_ml.training import score_to_file as score_to_file
     from ces_ml.training import train as train
     from ces_ml.weights import WeightSet as WeightSet
 
@@ -41,6 +45,7 @@ _HOMES = {
     "CountRule": "ces_ml.spec",
     "CountSpec": "ces_ml.spec",
     "EventSchema": "ces_ml.events",
+    "OnlineScorer": "ces_ml.scoring",
     "OutcomeSpec": "ces_ml.spec",
     "PurgedGroupTimeSeriesSplit": "ces_ml.evaluation",
     "Scorer": "ces_ml.scoring",
@@ -49,13 +54,16 @@ _HOMES = {
     "WeightSet": "ces_ml.weights",
     "backtest": "ces_ml.training",
     "build_counts": "ces_ml.features",
-    "export": "ces_ml.exporters",
+    "declines": "ces_ml.training",
+    "explain_change": "ces_ml.training",
+    "export": "ces_ml.formats",
     "inspect_events": "ces_ml.features",
     "load_weight_set": "ces_ml.tracking",
     "prepare_events": "ces_ml.features",
     "read_counts": "ces_ml.features",
     "record": "ces_ml.training",
     "score_events": "ces_ml.training",
+    "score_to_file": "ces_ml.training",
     "train": "ces_ml.training",
     "write_counts": "ces_ml.features",
 }

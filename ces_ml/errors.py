@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Self
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "InfeasibleConstraintsError",
     "LeakError",
     "MissingDependencyError",
+    "NotLoggedError",
     "OutputError",
     "SpecError",
     "TrackingError",
@@ -149,6 +151,33 @@ class WeightSetError(CesError, ValueError):
 
 class TrackingError(CesError, ValueError):
     """The tracking store can't be opened or does not hold what was asked of it."""
+
+
+class NotLoggedError(TrackingError):
+    """A finished fit could not be logged; it is kept in an outbox.
+
+    Parameters
+    ----------
+    problem, got, allowed, hint : str
+        As in `CesError`.
+    entry : pathlib.Path or None
+        The folder in which it is kept; None if that failed too.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        got: str | None = None,
+        allowed: str | None = None,
+        hint: str | None = None,
+        entry: Path | None = None,
+    ) -> None:
+        super().__init__(problem, got=got, allowed=allowed, hint=hint)
+        self.entry = entry
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (*super().__reduce__(), {"entry": self.entry})
 
 
 class OutputError(CesError, OSError):

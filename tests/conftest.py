@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# CI repeats the same examples, so that a change is judged by itself; other runs search on.
-settings.register_profile("ci", derandomize=True, print_blob=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# CI repeats the same examples, so that a change is judged by itself; other runs search on. A
+# deadline would judge the machine.
+settings.register_profile("search", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "search")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,7 +38,7 @@ def spark() -> Iterator[Any]:
         pytest.skip("Java is not on this machine, Spark needs 17 or 21")
     from pyspark.sql import SparkSession
 
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else the first python3 on the path
     settings = {
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
@@ -47,7 +48,7 @@ def spark() -> Iterator[Any]:
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.session.timeZone": "America/New_York",
     }
-    builder = SparkSession.builder.master("local[2]").appName("tests")
+    builder = SparkSession.builder.master("local[2,4]").appName("tests")
     session = builder.config(map=settings).getOrCreate()
     yield session
     session.stop()

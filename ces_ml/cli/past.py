@@ -13,12 +13,16 @@ from ces_ml.cli.app import app, out, progress_bar, reported
 __all__ = ["alternatives", "backtest"]
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="A configuration.")]
+Track = Annotated[
+    bool,
+    typer.Option("--track", help="Log each of them to MLflow, below one run.", show_default=False),
+]
 Json = Annotated[Path | None, typer.Option("--output", "-o", help="Write everything as JSON here.")]
 
 
 @app.command(
     epilog="Examples:\n\n  ces-ml backtest churn.yaml\n\n  ces-ml backtest churn.yaml -o past.json "
-    "--figure past.png"
+    "--figure past.png\n\n  ces-ml backtest churn.yaml --track"
 )
 @reported
 def backtest(
@@ -27,12 +31,13 @@ def backtest(
     figure: Annotated[
         Path | None, typer.Option(help="Draw weights and metrics over time: a PNG file.")
     ] = None,
+    track: Track = False,
 ) -> None:
     """Fit on the past and test on what came next, again and again through the log."""
     from ces_ml.cli.past_tables import print_backtest
     from ces_ml.files import replacing, write_text
     from ces_ml.report import backtest_figure
-    from ces_ml.training import TrainingConfig, backtest_stages
+    from ces_ml.training import TrainingConfig, backtest_stages, record_tried
     from ces_ml.training import backtest as run
 
     asked = TrainingConfig.from_file(config)
@@ -43,9 +48,12 @@ def backtest(
     if figure:
         with replacing(figure) as temporary:
             temporary.write_bytes(backtest_figure(result.table, result.weights))
+    run_id = record_tried(result) if track else None
     print_backtest(out, result)
     for path in (p for p in (output, figure) if p):
         out.print(f"written to {path}", soft_wrap=True)
+    if run_id:
+        out.print(f"logged below run {run_id}", soft_wrap=True)
 
 
 @app.command(
@@ -53,11 +61,11 @@ def backtest(
     "alternatives.json"
 )
 @reported
-def alternatives(config: Config, output: Json = None) -> None:
+def alternatives(config: Config, output: Json = None, track: Track = False) -> None:
     """List weight sets about as good as the fitted one: fewer terms, steadier, closer to today."""
     from ces_ml.cli.past_tables import print_alternatives
     from ces_ml.files import write_text
-    from ces_ml.training import TrainingConfig, alternative_stages
+    from ces_ml.training import TrainingConfig, alternative_stages, record_tried
     from ces_ml.training import alternatives as look
 
     asked = TrainingConfig.from_file(config)
@@ -65,6 +73,9 @@ def alternatives(config: Config, output: Json = None) -> None:
         found = look(asked, progress=progress)
     if output:
         write_text(output, json.dumps(found.as_dict(), indent=2) + "\n")
+    run_id = record_tried(found) if track else None
     print_alternatives(out, found)
     if output:
         out.print(f"written to {output}", soft_wrap=True)
+    if run_id:
+        out.print(f"logged below run {run_id}", soft_wrap=True)

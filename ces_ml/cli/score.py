@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,45 +18,76 @@ __all__ = ["score"]
 @app.command(
     epilog="Examples:\n\n  ces-ml score weights.json events.parquet -o scores.parquet\n\n  "
     "ces-ml score models:/churn@champion 'log/*.parquet' -o scores.csv --as-of 2025-06-01\n\n  "
-    "ces-ml score churn.json --config churn.yaml -o scores.parquet --engine spark"
+    "ces-ml score churn.json --config churn.yaml -o scores.parquet\n\n  "
+    "ces-ml score churn.json log/ -o history.duckdb --table churn --memory-limit 2GB "
+    "--as-of 'every 28d from 2025-01-01 to 2025-06-30'"
 )
 @reported
 def score(
     weights: Weights,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where to write: .parquet or .csv.")
+        Path,
+        typer.Option("--output", "-o", help="Where to write: .parquet, .csv or .duckdb."),
     ],
     events: preparing.Options.events = None,
     config: preparing.Options.config = None,
     as_of: AsOf = None,
     reasons: Annotated[int, typer.Option(min=0, help="Contributions reported a customer.")] = 3,
+    table: Annotated[
+        str, typer.Option(help="Table of the .duckdb file that is written or replaced.")
+    ] = "scores",
+    spreadsheet_safe: Annotated[
+        bool,
+        typer.Option(
+            "--spreadsheet-safe",
+            help="In a .csv, put ' before ids and names that a spreadsheet would run as formulas.",
+        ),
+    ] = False,
+    memory_limit: Annotated[
+        str | None, typer.Option(help="Beyond it the work goes through the disk, e.g. 2GB.")
+    ] = None,
+    threads: preparing.Options.threads = None,
     store: Store = None,
     engine: preparing.Options.engine = None,
 ) -> None:
     """Score every customer of an event log."""
     from ces_ml.cli.tables import plain, print_report
     from ces_ml.tracking import load_weight_set
-    from ces_ml.training import score_events, write_scores
+    from ces_ml.training import score_to_file
 
-    with progress_bar(3) as progress:
+    given = {"memory_limit": memory_limit, "threads": threads}
+    with progress_bar(2 + 100) as progress:
         progress("loading the weight set")
         weight_set = load_weight_set(weights, store)
         progress("counting and scoring")
         log = preparing.read_events(events, config, engine=engine)
-        result = score_events(
+        result = score_to_file(
             weight_set,
             log.source,
+            output,
             as_of=as_of,
             schema=None if config is None else log.event_schema,
             n_reasons=reasons,
             engine=log.engine,
-            **log.options,
+            table=table,
+            spreadsheet_safe=spreadsheet_safe,
+            progress=_by_percent(progress),
+            **log.options | {k: v for k, v in given.items() if v is not None},
         )
-        progress("writing scores")
-        written = write_scores(result.scores, output)
-    scores = result.scores
-    out.print(f"{len(scores):,} rows written to {written}", soft_wrap=True)
+    out.print(f"{result.rows:,} rows written to {result.path}", soft_wrap=True)
     for band in reversed(weight_set.bands):
-        held = int((scores["band"] == band.name).sum())
-        out.print(Text.assemble(f"  {held:>9,}  ", plain(band.name)))
+        out.print(Text.assemble(f"  {result.bands[band.name]:>9,}  ", plain(band.name)))
     print_report(out, result.report, result.not_counted)
+
+
+def _by_percent(progress: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Return what turns rows into steps of a hundredth."""
+    shown = 0
+
+    def written(rows: int, total: int) -> None:
+        nonlocal shown
+        while shown < 100 * rows // total:
+            shown += 1
+            progress(f"{rows:,} of {total:,} rows written")
+
+    return written

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from ces_ml.cli.app import Store, app, out, progress_bar, reported
+from ces_ml.cli.app import Store, app, err, out, print_error, progress_bar, reported
 from ces_ml.cli.prepare import Options
+from ces_ml.errors import NotLoggedError
 
 if TYPE_CHECKING:
     from ces_ml.tracking import RunInfo
@@ -40,6 +41,21 @@ def train(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Configurations trained at once.")] = 1,
     track: Annotated[bool, typer.Option(help="Log the run to MLflow.")] = True,
+    children: Annotated[
+        bool | None,
+        typer.Option(
+            "--children/--no-children",
+            help="Log every alpha and backtest fold as a run below the run of the weights.",
+            show_default="as the configuration says",
+        ),
+    ] = None,
+    outbox: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that keeps a run that can't be logged.",
+            show_default="ces-ml-outbox beside the store, or here",
+        ),
+    ] = None,
     allow_leaks: Annotated[
         str | None,
         typer.Option(metavar="REASON", help="Go on whatever the leak audit finds, and say why."),
@@ -49,30 +65,52 @@ def train(
     """Learn weights from the event log that a configuration names, and track them."""
     from ces_ml.cli.tables import print_result
     from ces_ml.exporters import export
-    from ces_ml.tracking import Tracker
+    from ces_ml.tracking import Tracker, check_name, grouped
     from ces_ml.training import TrainingConfig, record
 
     if len(configs) > 1 and (output or register):
         raise typer.BadParameter("--output and --register take one CONFIG")
     if register and not track:
         raise typer.BadParameter("--register needs tracking: leave out --no-track")
+    if register:
+        check_name(register)
     read = [TrainingConfig.from_file(path) for path in configs]
     read = [c.model_copy(update={"events": c.events.on(engine)}) for c in read]
     if allow_leaks is not None:
         read = [config.allowing_leaks(allow_leaks) for config in read]
-    for result in _trained(read, jobs):
-        # Everything is kept before anything is printed: the reader of the output may go away.
-        written = export(result.weight_set, output) if output else None
-        place = result.config.tracking
-        info = None
-        if track:
-            tracker = Tracker(store or place.store, experiment or place.experiment)
-            info = record(result, tracker, register_as=register)
-        print_result(out, result)
-        if written:
-            out.print(f"weights written to {written}", soft_wrap=True)
-        if info is not None:
-            _print_run(info, store or place.store, result.verdict)
+    # A store that is none is told before hours of training.
+    trackers = [
+        Tracker(store or c.tracking.store, experiment or c.tracking.experiment, outbox=outbox)
+        for c in read
+    ]
+    results = _trained(read, jobs)
+    failed = False
+    with grouped(trackers if track else [], [c.name for c in read]) as parents:
+        for k, result in enumerate(results):
+            # Everything is kept before anything is printed: the reader may go away.
+            written = export(result.weight_set, output) if output else None
+            info, error = None, None
+            if track:
+                try:
+                    info = record(
+                        result,
+                        trackers[k],
+                        register_as=register,
+                        source=configs[k],
+                        children=children,
+                        parent_run_id=parents[k],
+                    )
+                except NotLoggedError as caught:  # the others are logged all the same
+                    error, failed = caught, True
+            print_result(out, result)
+            if written:
+                out.print(f"weights written to {written}", soft_wrap=True)
+            if info is not None:
+                _print_run(info, store or result.config.tracking.store, result.verdict)
+            if error is not None:
+                _print_not_logged(error, trackers[k].store)
+    if failed:
+        raise typer.Exit(2)
 
 
 def _trained(configs: list[TrainingConfig], jobs: int) -> list[TrainingResult]:
@@ -88,6 +126,23 @@ def _trained(configs: list[TrainingConfig], jobs: int) -> list[TrainingResult]:
         return train_many(configs, n_jobs=jobs)
 
 
+def _print_not_logged(error: NotLoggedError, store: str) -> None:
+    """Print why the run is not in the store, where it is, and how it gets there."""
+    from ces_ml.cli.tables import print_next
+    from ces_ml.cli.track import resuming
+
+    print_error(error)
+    if error.entry is not None:
+        weights = shlex.quote(str(error.entry / "weights.json"))
+        print_next(
+            err,
+            [
+                ("log the run when the store works again", resuming(error.entry.parent, store)),
+                ("look at the weights until then", f"ces-ml show {weights}"),
+            ],
+        )
+
+
 def _print_run(info: RunInfo, store: str | None, verdict: Verdict | None) -> None:
     """Print where a run is and what to do with it."""
     from ces_ml.cli.tables import plain, print_next
@@ -99,10 +154,13 @@ def _print_run(info: RunInfo, store: str | None, verdict: Verdict | None) -> Non
     name = f" --name {shlex.quote(info.model_name)}" if info.model_name else ""
     if verdict is not None and not verdict.worth_promoting:
         name += " --override 'WHY'"
+    # Without a server the pages are where `ces-ml ui` serves them.
+    server = info.url.partition("/#/")[0] if info.url else "http://127.0.0.1:5000"
     print_next(
         out,
         [
-            ("look at the run", f"ces-ml ui{at}" if not info.url else info.url),
+            ("look at the run", info.url or f"ces-ml ui{at}"),
+            ("compare it with others", info.experiment_page(server)),
             ("promote it", f"ces-ml promote {info.run_id}{name}{at}"),
             ("score customers", f"ces-ml score {info.run_id} EVENTS -o scores.parquet{at}"),
         ],

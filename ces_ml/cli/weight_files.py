@@ -28,7 +28,9 @@ def show(weights: Weights, store: Store = None) -> None:
 
 @app.command(
     epilog="Examples:\n\n  ces-ml export models:/churn@champion -o churn.json\n\n  "
-    "ces-ml export RUN --format json -o weights.json --store mlflow.db"
+    "ces-ml export RUN --format json -o weights.json --store mlflow.db\n\n  "
+    "ces-ml export weights.json --format sql --dialect postgresql --shape view "
+    "--events-table analytics.events -o score.sql"
 )
 @reported
 def export(
@@ -41,13 +43,24 @@ def export(
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="An option of the format; repeatable."),
     ] = None,
+    dialect: Annotated[
+        str | None, typer.Option(help="With --format sql: duckdb, postgresql, snowflake, …")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="With --format sql: query, view, dbt or check.")
+    ] = None,
+    events_table: Annotated[
+        str | None, typer.Option(help="With --format sql: the log, such as analytics.events.")
+    ] = None,
     store: Store = None,
 ) -> None:
     """Write weights in a form that another scorer reads."""
-    from ces_ml.exporters import export as write
+    from ces_ml.formats import export as write
     from ces_ml.tracking import load_weight_set
 
     options = _options(option or [])
+    named = {"dialect": dialect, "shape": shape, "events_table": events_table}
+    options |= {name: value for name, value in named.items() if value is not None}
     weight_set = load_weight_set(weights, store)
     written = write(weight_set, output, format, **options)
     out.print(f"weights written to {written}", soft_wrap=True)

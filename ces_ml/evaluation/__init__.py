@@ -1,5 +1,6 @@
 """Is the score any good? Splits, metrics, baselines, verdicts and bands, all on held-out rows."""
 
+from ces_ml.evaluation.agreement import Agreement, agreement
 from ces_ml.evaluation.band_rates import honest_bands, rate_interval
 from ces_ml.evaluation.bands import choose_bands
 from ces_ml.evaluation.baselines import (
@@ -12,9 +13,17 @@ from ces_ml.evaluation.baselines import (
 from ces_ml.evaluation.ceiling import CEILINGS, Columns, ceiling_probability
 from ces_ml.evaluation.comparison import comparison
 from ces_ml.evaluation.cross_validation import PurgedGroupTimeSeriesSplit
+from ces_ml.evaluation.curves import gains_table, score_distribution
 from ces_ml.evaluation.data_verdict import DataVerdict, OutcomeData, TermData, data_verdict
 from ces_ml.evaluation.findings import FINDINGS, Finding, sorted_findings
+from ces_ml.evaluation.metric_intervals import (
+    YARDSTICK,
+    MetricInterval,
+    metric_intervals,
+    yardstick,
+)
 from ces_ml.evaluation.metrics import METRICS, Metric, evaluate_scores
+from ces_ml.evaluation.migration import Migration, band_migration, latest_rows
 from ces_ml.evaluation.noise import LossDifference, loss_difference
 from ces_ml.evaluation.paired import Difference, paired_differences
 from ces_ml.evaluation.recalibration import RECALIBRATIONS, recalibrate
@@ -39,6 +48,8 @@ __all__ = [
     "LEAST_CUSTOMERS",
     "METRICS",
     "RECALIBRATIONS",
+    "YARDSTICK",
+    "Agreement",
     "Calibration",
     "Columns",
     "CoxLine",
@@ -47,12 +58,16 @@ __all__ = [
     "Finding",
     "LossDifference",
     "Metric",
+    "MetricInterval",
+    "Migration",
     "OutcomeData",
     "PurgedGroupTimeSeriesSplit",
     "ReliabilityBin",
     "TermData",
     "TimeSplit",
     "VendorBar",
+    "agreement",
+    "band_migration",
     "baseline_scores",
     "calibrated",
     "calibration",
@@ -62,16 +77,21 @@ __all__ = [
     "cox_line",
     "data_verdict",
     "evaluate_scores",
+    "gains_table",
     "halfway",
     "honest_bands",
+    "latest_rows",
     "loss_difference",
+    "metric_intervals",
     "paired_differences",
     "rate_interval",
     "reach_verdict",
     "recalibrate",
+    "score_distribution",
     "sorted_findings",
     "split_by_time",
     "univariate_weights",
     "vendor_bar",
     "weight_stability",
+    "yardstick",
 ]

@@ -19,6 +19,8 @@ _Floats = NDArray[np.float64]
 #: Above so many rows the interval comes from influences (cluster DeLong) instead of resamples: it
 #: costs one pass, and with so many rows the two agree to a few percent of their width.
 MOST_ROWS_RESAMPLED = 200_000
+#: What is compared, in order; the last where it is asked for.
+_METRICS = ("roc_auc", "log_loss", "brier")
 #: Probabilities are kept this far from 0 and 1 in the log loss, as scikit-learn does.
 _EDGE = float(np.finfo(np.float64).eps)
 
@@ -31,8 +33,8 @@ class Difference:
     ----------
     against : str
         Name of the other score.
-    metric : {"roc_auc", "log_loss"}
-        For ``roc_auc`` a value above 0 is a gain, for ``log_loss`` one below 0.
+    metric : {"roc_auc", "log_loss", "brier"}
+        For ``roc_auc`` a value above 0 is a gain, for the others one below 0.
     value : float
         On all rows.
     low, high : float
@@ -61,6 +63,7 @@ def paired_differences(
     replicates: int = 500,
     level: float = 0.9,
     seed: int = 0,
+    brier: bool = False,
 ) -> list[Difference]:
     """Return ours minus each other, in ROC AUC and log loss, with intervals by customer.
 
@@ -88,11 +91,13 @@ def paired_differences(
     level : float, default=0.9
         Nominal coverage of the intervals.
     seed : int, default=0
+    brier : bool, default=False
+        Whether the Brier score is compared too. It changes no other number.
 
     Returns
     -------
     list of Difference
-        ROC AUC, then log loss, for every other score in the order given.
+        ROC AUC, then log loss and Brier score, for every other score in the order given.
 
     Raises
     ------
@@ -114,12 +119,15 @@ def paired_differences(
     weight = np.ones(y.size) if sample_weight is None else np.asarray(sample_weight, np.float64)
     code = np.unique(customers.astype(str), return_inverse=True)[1].astype(np.int64)
     ranked = {name: _Ranked(y, pair[0], weight, code) for name, pair in scored.items()}
-    losses = {
-        name: _Loss(y, pair[1], weight, code)
+    stated = {
+        name: pair[1]
         for name, pair in scored.items()
         if pair[1] is not None and ours[1] is not None
     }
+    losses = {name: _Loss(_log_losses(y, p), weight, code) for name, p in stated.items()}
     judges: list[dict[str, Any]] = [ranked, losses]
+    if brier:
+        judges.append({n: _Loss((p - y) ** 2, weight, code) for n, p in stated.items()})
     n_customers = int(code.max()) + 1
     ends = _influenced if y.size > MOST_ROWS_RESAMPLED else _resampled
     intervals = ends(judges, n_customers, replicates, level, seed)
@@ -127,7 +135,7 @@ def paired_differences(
     return [
         Difference(name, metric, judge[""](once) - judge[key](once), *interval[key], level)
         for name in others
-        for metric, judge, interval in zip(("roc_auc", "log_loss"), judges, intervals, strict=True)
+        for metric, judge, interval in zip(_METRICS, judges, intervals, strict=False)
         if (key := f"other {name}") in judge
     ]
 
@@ -170,14 +178,15 @@ class _Ranked:
         return parts
 
 
-class _Loss:
-    """The log loss of one probability as a function of how often each customer is drawn."""
+def _log_losses(y: NDArray[Any], probability: _Floats) -> _Floats:
+    p = np.clip(probability, _EDGE, 1 - _EDGE)
+    return np.asarray(-xlogy(y, p) - xlogy(1 - y, 1 - p), dtype=np.float64)
 
-    def __init__(
-        self, y: NDArray[Any], probability: _Floats, weight: _Floats, code: NDArray[np.int64]
-    ) -> None:
-        p = np.clip(probability, _EDGE, 1 - _EDGE)
-        loss = -xlogy(y, p) - xlogy(1 - y, 1 - p)
+
+class _Loss:
+    """The mean loss of one probability as a function of how often each customer is drawn."""
+
+    def __init__(self, loss: _Floats, weight: _Floats, code: NDArray[np.int64]) -> None:
         self._loss, self._held = np.bincount(code, weight * loss), np.bincount(code, weight)
 
     def __call__(self, times: _Floats) -> float:

@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ces_ml.errors import SpecError
+from ces_ml.exporters.javascript_module import javascript_module
+from ces_ml.exporters.onnx_model import onnx_model
+from ces_ml.exporters.pmml import pmml
+from ces_ml.exporters.python_module import python_module
+from ces_ml.exporters.sql import SQL_OPTIONS, sql_text
 from ces_ml.files import replacing
 from ces_ml.weights.weight_set import WeightSet
 
-__all__ = ["EXPORTERS", "Exporter", "export", "render"]
+__all__ = ["EXPORTERS", "Exporter", "export", "render", "write"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,15 @@ def _json(weight_set: WeightSet) -> str:
 #: Exporters by format.
 EXPORTERS: dict[str, Exporter] = {
     "json": Exporter("ces-ml, and anything that reads JSON", _json),
+    "sql": Exporter("a database or warehouse, over raw events", sql_text, SQL_OPTIONS),
+    "python": Exporter("Python 3.8 or later, nothing else", python_module),
+    "javascript": Exporter("Node and browsers: an ES module", javascript_module),
+    "onnx": Exporter("ONNX runtimes; counts in, float64 throughout", onnx_model),
+    "pmml": Exporter(
+        "PMML 4.4 evaluators: a Scorecard with reason codes",
+        pmml,
+        {"reasons": "above or below: which terms come first", "n_reasons": "how many are given"},
+    ),
 }
 
 
@@ -85,11 +99,15 @@ def render(weight_set: WeightSet, format: str = "json", **options: object) -> st
     SpecError
         If there is no such format or option.
     """
-    if format not in EXPORTERS:
+    return _found(format, EXPORTERS)(weight_set, **options)
+
+
+def _found(format: str, exporters: Mapping[str, Exporter]) -> Exporter:
+    if format not in exporters:
         raise SpecError.unknown(
-            "unknown export format", format, EXPORTERS, hint="correct the format"
+            "unknown export format", format, exporters, hint="correct the format"
         )
-    return EXPORTERS[format](weight_set, **options)
+    return exporters[format]
 
 
 def export(
@@ -122,7 +140,18 @@ def export(
     OutputError
         If the path can't be written.
     """
-    made = render(weight_set, format, **options)
+    return write(weight_set, path, format, EXPORTERS, options)
+
+
+def write(
+    weight_set: WeightSet,
+    path: str | os.PathLike[str],
+    format: str,
+    exporters: Mapping[str, Exporter],
+    options: Mapping[str, object],
+) -> Path:
+    """Write a weight set by one of `exporters`; otherwise as `export`."""
+    made = _found(format, exporters)(weight_set, **options)
     with replacing(path) as temporary:
         temporary.write_bytes(made.encode("utf-8") if isinstance(made, str) else made)
     return Path(path)

@@ -1,17 +1,18 @@
-"""Opening a table of a DuckDB database file, read-only."""
+"""Tables of a DuckDB database file: opened read-only as a log, or written with scores."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ces_ml.errors import EventLogError, did_you_mean, show
+from ces_ml.errors import EventLogError, OutputError, did_you_mean, show
 from ces_ml.sql.quoting import identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["is_database", "open_database"]
+__all__ = ["is_database", "open_database", "write_table"]
 
 _ENDINGS = (".duckdb", ".ddb", ".db", ".sqlite", ".sqlite3")
 
@@ -19,6 +20,39 @@ _ENDINGS = (".duckdb", ".ddb", ".db", ".sqlite", ".sqlite3")
 def is_database(path: str) -> bool:
     """Return whether a path is that of a database file, by its ending."""
     return path.lower().endswith(_ENDINGS) and not os.path.isdir(path)
+
+
+def write_table(source: Path, database: Path, table: str) -> Path:
+    """Make a Parquet file a table of a database file, in place of one of this name; all or nothing.
+
+    Other tables stay; the file is made if it is not there.
+
+    Raises
+    ------
+    OutputError
+        If the database can't be written.
+    """
+    import duckdb
+
+    was_there = database.exists()
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with duckdb.connect(str(database)) as con:
+            # One statement is one transaction.
+            con.execute(
+                f"CREATE OR REPLACE TABLE {identifier(table)} AS "
+                f"SELECT * FROM read_parquet({literal(str(source))})"
+            )
+    except (duckdb.Error, OSError) as error:
+        if not was_there:
+            database.unlink(missing_ok=True)
+        raise OutputError(
+            "the output can't be written",
+            got=f"{show(str(database))}: {str(error).splitlines()[0][:300]}",
+            allowed="a DuckDB database that no other program has open, and a name that no view has",
+            hint="close the other program, or choose another output path or table",
+        ) from error
+    return database
 
 
 def open_database(con: duckdb.DuckDBPyConnection, path: str, table: str | None, name: str) -> None:

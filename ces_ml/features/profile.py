@@ -8,9 +8,11 @@ from typing import Any
 
 from ces_ml.errors import EventLogError
 from ces_ml.features.engine import LogProfile
+from ces_ml.features.session import Session, number
 from ces_ml.spec.as_of import to_us
+from ces_ml.sql.population import profile_and_customers_sql
 
-__all__ = ["read_profile"]
+__all__ = ["read_profile", "read_profile_and_customers"]
 
 _DROPPED = ("null_customer", "null_event_type", "null_timestamp")
 _FIRST_US, _LAST_US = to_us(datetime(1, 1, 1, tzinfo=UTC)), to_us(datetime(9000, 1, 1, tzinfo=UTC))
@@ -45,6 +47,28 @@ def read_profile(
         "MAX(CASE WHEN customer_id IS NOT NULL THEN ts_us END) AS t1 "
         f"FROM ({select}) GROUP BY event_type"
     ).to_pydict()
+    return _profile_of(found, naive=naive)
+
+
+def read_profile_and_customers(session: Session, select: str, *, naive: bool) -> LogProfile | None:
+    """Read the log once for its profile and, by the way, for since when customers are known.
+
+    Makes ``fk(customer_id, known_us)``, see `ces_ml.sql.population`, for a log without arrival
+    times. Where a row lacks a customer, a type or a time, the two need different rows: then nothing
+    is returned, and nothing made.
+    """
+    session.make("TABLE", "kp", profile_and_customers_sql(select))
+    found = session.fetch(
+        "SELECT event_type, n, n AS n_c, n_t, n AS n_ok, 0 AS n_late, t0, t1 FROM kp WHERE g = 1"
+    ).to_pydict()
+    nobody = number(session, "SELECT COUNT(*) FROM kp WHERE g = 0 AND customer_id IS NULL")
+    if nobody or found["n"] != found["n_t"] or None in found["event_type"]:
+        return None
+    session.make("VIEW", "fk", "SELECT customer_id, t0 AS known_us FROM kp WHERE g = 0")
+    return _profile_of(found, naive=naive)
+
+
+def _profile_of(found: dict[str, list[Any]], *, naive: bool) -> LogProfile:
     types, rows = found["event_type"], sum(found["n"])
     held = [k for k, e in enumerate(types) if e is not None and found["n_ok"][k]]
     dropped = {

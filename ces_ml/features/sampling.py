@@ -22,7 +22,7 @@ from ces_ml.sql.population import (
     given_sql,
 )
 
-__all__ = ["ObservedLog", "make_anchors", "make_candidates"]
+__all__ = ["ObservedLog", "check_moments", "make_anchors", "make_candidates"]
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,26 @@ def _dated(
     outcome: OutcomeSpec | None,
     longest_us: int,
 ) -> None:
+    moments = check_moments(log, as_of, outcome, longest_us)
+    session.register("mo", as_of_us=pa.array(moments, pa.int64()))
+    session.make("TABLE", "ca", dated_sql())
+
+
+def check_moments(
+    log: ObservedLog, as_of: AsOfDates, outcome: OutcomeSpec | None, longest_us: int
+) -> list[int]:
+    """Return the moments in UTC microseconds, if the log can answer for them.
+
+    Raises
+    ------
+    EventLogError
+        If one lies outside the log; with an outcome, if all do.
+
+    Warns
+    -----
+    CesWarning
+        If the last lies more than a day after the log's end.
+    """
     profile, end_us = log.profile, log.last_us
     moments = [to_us(m) for m in as_of.moments]
     reach_us = 0 if outcome else longest_us
@@ -159,10 +179,9 @@ def _dated(
         warnings.warn(
             f"as_of is {days:.1f} days after the log's last event: recent counts are too low",
             CesWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    session.register("mo", as_of_us=pa.array(moments, pa.int64()))
-    session.make("TABLE", "ca", dated_sql())
+    return moments
 
 
 def _given(

@@ -24,17 +24,18 @@ from ces_ml.features.long_counts import (
     row_denominators,
 )
 from ces_ml.features.matrix import stacked
-from ces_ml.features.profile import read_profile
-from ces_ml.features.sampling import ObservedLog, make_candidates
-from ces_ml.features.session import Session
-from ces_ml.spec.as_of import AsOf, AsOfDates, AsOfTable, parse_moment, to_us
+from ces_ml.features.profile import read_profile, read_profile_and_customers
+from ces_ml.features.sampling import ObservedLog, check_moments, make_candidates
+from ces_ml.features.session import Session, number
+from ces_ml.spec.as_of import AsOf, AsOfAnchor, AsOfDates, AsOfTable, parse_moment, to_us
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.duration import SECOND_US
 from ces_ml.spec.outcome import OutcomeSpec
 from ces_ml.sql.plan import CountPlan, Property
+from ces_ml.sql.population import first_known_sql
 
-__all__ = ["SqlEngine"]
+__all__ = ["RowsToCount", "SqlEngine"]
 
 #: Places of the matrix that are filled at a time where memory is limited.
 _BLOCK = 1 << 24
@@ -49,6 +50,33 @@ class _Sampled:
     sample: Sample
     report: dict[str, int]
     unseen: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RowsToCount:
+    """Rows that stand ready to be counted, as relations of a session.
+
+    Parameters
+    ----------
+    plan : CountPlan
+        What ``vo`` and ``pv`` hold.
+    report, not_counted : dict of str to int
+        As those of a `CountTable`.
+    moment_us : int, optional
+        The moment of all rows, where it is one: then a row is a customer of
+        ``fk(customer_id, known_us)`` known before it. Otherwise rows are those of ``cu``.
+    arrival : bool
+        Whether ``ev`` has ``arrival_us``.
+    span : (int, int), optional
+        Only events of ``[since, until)`` can count.
+    """
+
+    plan: CountPlan
+    report: dict[str, int]
+    not_counted: dict[str, int]
+    moment_us: int | None
+    arrival: bool
+    span: tuple[int, int] | None
 
 
 class SqlEngine:
@@ -198,6 +226,19 @@ class SqlEngine:
         column = outcome.growth.property if outcome is not None and outcome.growth else None
         grows = Property(column) if column else None
         properties = tuple(dict.fromkeys([*plan.properties, *([grows] if grows else [])]))
+        self._make_ev(properties, plan)
+        report, unseen = self._reported(profile, spec)
+        log = self._observed(profile)
+        as_of = as_of or _after(profile)
+        make_candidates(self.session, log, as_of, outcome, max(plan.windows), report)
+        value = f"p{properties.index(grows)}" if grows else None
+        if not held:
+            choose_rows(self.session, log, outcome, report, value=value, treated=treated)
+            return _Sampled(Sample(), report, unseen)
+        sample = make_sample(self.session, log, outcome, report, value=value, treated=treated)
+        return _Sampled(sample, report, unseen)
+
+    def _make_ev(self, properties: tuple[Property, ...], plan: CountPlan) -> None:
         select, _ = self.session.prelude(self.schema, properties, plan.filters)
         self.session.make(
             "VIEW",
@@ -205,9 +246,11 @@ class SqlEngine:
             f"SELECT * FROM ({select}) WHERE customer_id IS NOT NULL AND event_type IS NOT NULL "
             "AND ts_us IS NOT NULL",
         )
-        if as_of is None:
-            moment = moment_of((profile.last_us // SECOND_US + 1) * SECOND_US)
-            as_of = AsOfDates((moment,), moment.isoformat())
+
+    def _reported(
+        self, profile: LogProfile, spec: CountSpec
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """Return what was read and dropped, and the events of types that are not counted."""
         report = {"rows_read": profile.rows, **profile.dropped}
         if self.schema.arrival_col is not None:
             report["null_arrival"] = profile.never_arrived
@@ -216,16 +259,57 @@ class SqlEngine:
         unseen = dict(sorted(unseen.items(), key=lambda item: -item[1]))
         report["event_types_not_counted"] = len(unseen)
         report["events_not_counted"] = sum(unseen.values())
+        return report, unseen
+
+    def _observed(self, profile: LogProfile) -> ObservedLog:
         end_us = profile.last_us if self._observed_us is None else self._observed_us
         arrival = self.schema.arrival_col is not None
-        log = ObservedLog(profile, end_us, arrival, self.schema.customer_col)
-        make_candidates(self.session, log, as_of, outcome, max(plan.windows), report)
-        value = f"p{properties.index(grows)}" if grows else None
-        if not held:
-            choose_rows(self.session, log, outcome, report, value=value, treated=treated)
-            return _Sampled(Sample(), report, unseen)
-        sample = make_sample(self.session, log, outcome, report, value=value, treated=treated)
-        return _Sampled(sample, report, unseen)
+        return ObservedLog(profile, end_us, arrival, self.schema.customer_col)
+
+    def rows_to_count(self, spec: CountSpec, as_of: AsOf | None = None) -> RowsToCount:
+        """Make the relations that `count_sql` reads, for everyone seen before `as_of`.
+
+        What `table` does before it counts, for who counts with a query of their own.
+
+        Raises
+        ------
+        EventLogError
+            As `table`.
+        """
+        plan = CountPlan.of(spec.terms, self.schema.value_col)
+        arrival = self.schema.arrival_col is not None
+        moments = as_of.moments if isinstance(as_of, AsOfDates) else (None,)
+        if arrival or len(moments) > 1 or isinstance(as_of, AsOfAnchor | AsOfTable):
+            made = self._sampled(spec, as_of, None, None)
+            report, unseen, moment_us = made.report, made.unseen, None
+            report["rows"] = number(self.session, "SELECT COUNT(*) FROM cu")
+            reach = self.session.fetch("SELECT MIN(as_of_us) AS a, MAX(as_of_us) AS b FROM cu")
+            first, last = (reach[c][0].as_py() for c in ("a", "b"))
+        else:
+            known = self._profile_and_customers()
+            profile = self.profile()
+            self._check_values(spec)
+            self._make_ev(plan.properties, plan)
+            if not known:
+                self.session.make("TABLE", "fk", first_known_sql(arrival=False))
+            report, unseen = self._reported(profile, spec)
+            dates = as_of if isinstance(as_of, AsOfDates) else _after(profile)
+            [moment_us] = check_moments(self._observed(profile), dates, None, max(plan.windows))
+            report["rows"] = number(
+                self.session, f"SELECT COUNT(*) FROM fk WHERE known_us < {moment_us}"
+            )
+            first = last = moment_us
+        register_plan(self.session, plan, report)
+        span = None if plan.pairs() else (first - max(plan.windows), last)
+        return RowsToCount(plan, report, unseen, moment_us, arrival, span)
+
+    def _profile_and_customers(self) -> bool:
+        """Make ``fk`` by the reading of the log that its profile takes, where that can be."""
+        if self._profile is not None or self.session.by_account:
+            return False
+        select, naive = self.session.prelude(self.schema, ())
+        self._profile = read_profile_and_customers(self.session, select, naive=naive)
+        return self._profile is not None
 
     def count(self, spec: CountSpec, n_rows: int, report: dict[str, int]) -> Any:
         """Count the rows of the relation ``cu``, numbered from 0, as csr_array.
@@ -288,6 +372,12 @@ class SqlEngine:
         customer = found["customer_id"].to_pandas()
         moments = pd.DatetimeIndex(found["as_of_us"].to_numpy().astype("datetime64[us]"), tz="UTC")
         return pd.DataFrame({self.schema.customer_col: customer, "as_of": moments})
+
+
+def _after(profile: LogProfile) -> AsOfDates:
+    """Return one second after the last event, in whole seconds."""
+    moment = moment_of((profile.last_us // SECOND_US + 1) * SECOND_US)
+    return AsOfDates((moment,), moment.isoformat())
 
 
 def _labelled(as_of: AsOf | None, outcome: OutcomeSpec) -> AsOf:

@@ -12,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from ces_ml.errors import CesWarning, WeightSetError, did_you_mean, show
+from ces_ml.scoring.blocks import ColumnCounts
 from ces_ml.spec.count_table import CountTable
 from ces_ml.weights.weight_set import WeightSet
 
@@ -27,19 +28,23 @@ class AlignedCounts:
 
     Parameters
     ----------
-    X : ndarray or csr_array, of shape (n_rows, n_terms)
+    X : ndarray, csr_array or ColumnCounts, of shape (n_rows, n_terms)
+        Not looked at yet: numbers may be missing, or endless.
     keys : DataFrame of shape (n_rows, any)
         Columns that identify the rows.
     ignored : tuple of str
         Columns that are neither terms nor keys.
     missing : tuple of str
         Terms without a column; they count 0.
+    missing_is_0 : bool, default=False
+        Whether a missing number in `X` counts 0, as in a frame; else it is refused.
     """
 
     X: Any
     keys: pd.DataFrame
     ignored: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    missing_is_0: bool = False
 
 
 def align(weight_set: WeightSet, counts: Any) -> AlignedCounts:
@@ -75,11 +80,14 @@ def align(weight_set: WeightSet, counts: Any) -> AlignedCounts:
                 allowed=f"(n_rows, {len(weight_set.terms)}), in the order of the terms",
                 hint="pass a frame with named columns",
             )
-        X = sp.csr_array(counts, dtype=np.float64) if sp.issparse(counts) else counts
-        return AlignedCounts(_finite(X), pd.DataFrame(index=range(counts.shape[0])))
-    if hasattr(counts, "to_pandas"):
+        if sp.issparse(counts):
+            X = sp.csr_array(counts, dtype=np.float64)
+        else:
+            X = counts if counts.dtype.kind in "fiub" else counts.astype(np.float64)
+        return AlignedCounts(X, pd.DataFrame(index=range(counts.shape[0])))
+    if hasattr(counts, "to_pandas") and not hasattr(counts, "select"):
         counts = counts.to_pandas()
-    if not isinstance(counts, pd.DataFrame):
+    if not isinstance(counts, pd.DataFrame) and not hasattr(counts, "to_pandas"):
         raise WeightSetError(
             "these counts can't be scored",
             got=f"a {type(counts).__qualname__}",
@@ -102,23 +110,25 @@ def _of_table(weight_set: WeightSet, table: CountTable) -> AlignedCounts:
 
 
 def _of_frame(
-    weight_set: WeightSet, frame: pd.DataFrame, *, sparse_by_nature: bool = False
+    weight_set: WeightSet, frame: Any, *, sparse_by_nature: bool = False
 ) -> AlignedCounts:
     names = weight_set.names
     customer = weight_set.events.customer_col
-    held = [n for n in names if n in frame.columns]
-    if not held and not sparse_by_nature:
-        first = str(frame.columns[0]) if len(frame.columns) else ""
+    columns = list(getattr(frame, "column_names", frame.columns))
+    there = set(columns)
+    if not there & set(names) and not sparse_by_nature:
+        first = str(columns[0]) if columns else ""
         raise WeightSetError(
             "the frame has no column of the weight set",
-            got=", ".join(show(str(c), 30) for c in frame.columns[:5]) or "no columns",
+            got=", ".join(show(str(c), 30) for c in columns[:5]) or "no columns",
             allowed=did_you_mean(first, names),
             hint="name the columns like the terms, or score events instead of counts",
         )
-    keys = [c for c in dict.fromkeys((customer, *KEY_COLUMNS)) if c in frame and c not in names]
+    wanted = dict.fromkeys((customer, *KEY_COLUMNS))
+    keys = [c for c in wanted if c in there and c not in names]
     known = {*names, *keys}
-    ignored = tuple(str(c) for c in frame.columns if c not in known)
-    missing = tuple(n for n in names if n not in frame.columns)
+    ignored = tuple(str(c) for c in columns if c not in known)
+    missing = tuple(n for n in names if n not in there)
     if missing and not sparse_by_nature:
         warnings.warn(
             f"{len(missing)} of {len(names)} terms have no column and count 0: "
@@ -126,17 +136,48 @@ def _of_frame(
             CesWarning,
             stacklevel=4,
         )
-    X = np.zeros((len(frame), len(names)))
-    for t, name in enumerate(names):
-        if name in frame.columns:
-            X[:, t] = _numbers(frame[name], name)
-    return AlignedCounts(X, frame[keys].reset_index(drop=True), ignored, missing)
+    numbers = tuple(_numbers(frame[n], n) if n in there else None for n in names)
+    X = _as_they_lie(frame, names, numbers) if not missing else None
+    return AlignedCounts(
+        X if X is not None else ColumnCounts(numbers, len(frame)),
+        _keys(frame, keys),
+        ignored,
+        missing,
+        missing_is_0=True,
+    )
+
+
+def _keys(frame: Any, keys: list[str]) -> pd.DataFrame:
+    if isinstance(frame, pd.DataFrame):
+        return frame[keys].reset_index(drop=True)
+    if not keys:
+        return pd.DataFrame(index=range(len(frame)))
+    chosen: pd.DataFrame = frame.select(keys).to_pandas()
+    return chosen
+
+
+def _as_they_lie(frame: Any, names: tuple[str, ...], numbers: tuple[Any, ...]) -> Any:
+    """Return the columns of a pandas frame as one matrix, if they are one in memory."""
+    if not isinstance(frame, pd.DataFrame) or len(names) < 2:
+        return None
+    if any(c.dtype != np.float64 for c in numbers) or not frame.columns.is_unique:
+        return None
+    places = frame.columns.get_indexer(pd.Index(names))
+    starts = [c.__array_interface__["data"][0] for c in numbers]
+    if len(set(np.diff(places))) > 1 or places[1] != places[0] + 1 or len(set(np.diff(starts))) > 1:
+        return None
+    X = frame.iloc[:, places[0] : places[0] + len(names)].to_numpy()
+    return X if np.shares_memory(X[:1, :1], numbers[0][:1]) else None
 
 
 def _numbers(column: Any, name: str) -> Any:
-    """Return a column as finite float64; a missing value is no event, so 0."""
+    """Return a column as numbers where they lie; NaN where they are missing."""
     try:
-        values = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+        values = column.to_numpy()
+        if values.ndim == 1 and values.dtype.kind in "fiub":
+            return values
+        series = column if isinstance(column, pd.Series) else pd.Series(values)
+        return pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
         raise WeightSetError(
             f"column {show(name)} does not hold counts",
@@ -144,15 +185,3 @@ def _numbers(column: Any, name: str) -> Any:
             allowed="numbers; a missing value counts 0",
             hint="convert the column",
         ) from error
-    return _finite(np.nan_to_num(values, nan=0.0, posinf=np.inf, neginf=-np.inf))
-
-
-def _finite(X: Any) -> Any:
-    if not np.isfinite(X.data if sp.issparse(X) else X).all():
-        raise WeightSetError(
-            "a count is not a finite number",
-            got="NaN or infinity",
-            allowed="finite numbers",
-            hint="clean the counts",
-        )
-    return X

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
-from numpy.typing import NDArray
 
-from ces_ml.errors import SpecError, show
+from ces_ml.errors import SpecError, WeightSetError, show
+from ces_ml.scoring.blocks import largest, score_blocks
 from ces_ml.scoring.frames import align
-from ces_ml.weights.apply import (
-    band_names,
-    contributions,
-    probabilities,
-    raw_scores,
-    scores,
-)
+from ces_ml.weights.apply import probabilities, scores
 from ces_ml.weights.weight_set import WeightSet
 
 __all__ = ["Scorer"]
-
-_BLOCK_ROWS = 100_000
 
 
 class Scorer:
@@ -61,6 +54,9 @@ class Scorer:
             )
         self.weight_set = weight_set
         self.n_reasons = min(n_reasons, len(weight_set.terms))
+        self._terms = [(t.name, t.weight, t.cap, t.transform) for t in weight_set.terms]
+        self._bands = pd.Series([band.name for band in weight_set.bands]).array
+        self._names = pd.array(list(weight_set.names), dtype="string")
 
     def score(self, counts: Any) -> pd.DataFrame:
         """Score every row.
@@ -85,36 +81,105 @@ class Scorer:
             If the counts do not fit the weight set.
         """
         aligned = align(self.weight_set, counts)
-        raw = raw_scores(self.weight_set, aligned.X)
-        score = scores(self.weight_set, raw)
-        frame = aligned.keys.assign(
-            score=score,
-            raw_score=raw,
-            band=band_names(self.weight_set, score),
-            probability=probabilities(self.weight_set, raw),
-        )
-        return pd.concat([frame, self._reasons(aligned.X)], axis=1)
+        found = score_blocks(self.weight_set, aligned.X, missing_is_0=aligned.missing_is_0)
+        columns: dict[str, Any] = {
+            "score": found.score,
+            "raw_score": found.raw,
+            "band": self._named_bands(found.band),
+            "probability": found.probability,
+        }
+        if self.n_reasons:
+            terms, points = largest(
+                self.weight_set, aligned.X, self.n_reasons, missing_is_0=aligned.missing_is_0
+            )
+            for k in range(self.n_reasons):
+                named = self._names.take(terms[:, k], allow_fill=True)
+                columns |= {f"reason_{k + 1}": named, f"points_{k + 1}": points[:, k]}
+        keys = {name: aligned.keys[name] for name in aligned.keys.columns}
+        return pd.DataFrame(keys | columns, copy=False)
 
-    def _reasons(self, X: Any) -> pd.DataFrame:
-        parts = [
-            self._block_reasons(X[start : start + _BLOCK_ROWS])
-            for start in range(0, max(X.shape[0], 1), _BLOCK_ROWS)
+    def _named_bands(self, places: Any) -> Any:
+        """Return names for places; Arrow spreads a few texts over many rows faster than pandas."""
+        if not isinstance(self._bands.dtype, pd.StringDtype):
+            return self._bands.take(places)
+        import pyarrow as pa
+
+        names = pa.array([band.name for band in self.weight_set.bands], pa.large_string())
+        spread = pa.DictionaryArray.from_arrays(pa.array(places), names).cast(pa.large_string())
+        return pd.array(spread, dtype=self._bands.dtype)
+
+    def score_one(self, counts: Mapping[str, float]) -> dict[str, Any]:
+        """Score one customer, some hundred times faster than a frame of one row.
+
+        Parameters
+        ----------
+        counts : mapping of str to float
+            Count by name of term, before cap and transform; a term that is not there, or None,
+            counts 0. Other names are ignored.
+
+        Returns
+        -------
+        dict
+            As a row of `score`, without keys; a reason that adds nothing is None.
+
+        Raises
+        ------
+        WeightSetError
+            If a count is not a finite number.
+
+        Examples
+        --------
+        >>> from ces_ml.weights import Band, Scale, WeightedTerm, WeightSet
+        >>> login = WeightedTerm(name="login", event="login", window="30d", weight=0.5)
+        >>> weight_set = WeightSet(name="demo", terms=(login,), intercept=0, bands=(
+        ...     Band(name="all", from_score=0),), scale=Scale(method="probability"))
+        >>> Scorer(weight_set).score_one({"login": 4})["points_1"]
+        2.0
+        """
+        added = [
+            weight * _moved(_number(counts.get(name), name), cap, transform)
+            for name, weight, cap, transform in self._terms
         ]
-        names = np.concatenate([p[0] for p in parts])
-        points = np.concatenate([p[1] for p in parts])
-        columns: dict[str, Any] = {}
-        for k in range(self.n_reasons):
-            columns[f"reason_{k + 1}"] = pd.array(names[:, k], dtype="string")
-            columns[f"points_{k + 1}"] = points[:, k]
-        return pd.DataFrame(columns, index=range(X.shape[0]))
+        raw = math.fsum(added)
+        at = np.array([raw])
+        score = float(scores(self.weight_set, at)[0])
+        found = {
+            "score": score,
+            "raw_score": raw,
+            "band": [b.name for b in self.weight_set.bands if score >= b.from_score][-1],
+            "probability": float(probabilities(self.weight_set, at)[0]),
+        }
+        order = sorted(range(len(added)), key=lambda t: -abs(added[t]))
+        for k, t in enumerate(order[: self.n_reasons], start=1):
+            found[f"reason_{k}"] = self._terms[t][0] if added[t] else None
+            found[f"points_{k}"] = added[t] if added[t] else None
+        return found
 
-    def _block_reasons(self, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        C = contributions(self.weight_set, X)
-        C = C.toarray() if sp.issparse(C) else C
-        # A stable sort: equal contributions keep the order of the terms.
-        order = np.argsort(-np.abs(C), axis=1, kind="stable")[:, : self.n_reasons]
-        points = np.take_along_axis(C, order, axis=1)
-        names = np.array(self.weight_set.names, dtype=object)[order]
-        nothing = points == 0
-        names[nothing], points = None, np.where(nothing, np.nan, points)
-        return names, points
+
+def _number(count: float | None, name: str) -> float:
+    try:
+        value = 0.0 if count is None else float(count)
+    except (ValueError, TypeError):
+        value = math.inf
+    if not math.isfinite(value):
+        raise WeightSetError(
+            "a count is not a finite number",
+            got=f"{show(count)} for {show(name, 60)}",
+            allowed="finite numbers",
+            hint="clean the counts",
+        )
+    return value
+
+
+def _moved(n: float, cap: float | None, transform: str) -> float:
+    """Return ``g(n)``; see `ces_ml.spec.terms.saturate`."""
+    if cap is not None:
+        n = max(-cap, min(cap, n))
+    return math.copysign(_MOVES[transform](abs(n)), n)
+
+
+_MOVES: dict[str, Callable[[float], float]] = {
+    "identity": float,
+    "log1p": math.log1p,
+    "sqrt": math.sqrt,
+}

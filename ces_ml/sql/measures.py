@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from ces_ml.spec.duration import DAY_US, SECOND_US, Duration
 from ces_ml.sql.plan import Aggregate, Property
-from ces_ml.sql.quoting import float_literal
+from ces_ml.sql.words import CountWords
+from ces_ml.sql.words import counted_number as number
 
 __all__ = ["MASK_DAYS", "Names", "aggregate_sql", "capped_sql", "uses_masks"]
 
@@ -26,60 +27,71 @@ MASK_DAYS = 52
 MOST_MASKS = 6
 #: Weights of a mean that add up to less are no weight: below, doubles lose their digits.
 NO_WEIGHT = 1e-280
+#: Exponents that some dialects can take: EXP(-690) is 2E-300, far below any weight.
+_LEAST_EXPONENT = -690.0
+COMMON = CountWords()
 #: A mean nearer to neutral than this part of it is neutral: the last bits of a mean depend on the
 #: order of addition.
 NEUTRAL_ROUNDING = 1e-12
 
 
-def aggregate_sql(aggregate: Aggregate, names: Names) -> str:
+def aggregate_sql(aggregate: Aggregate, names: Names, words: CountWords = COMMON) -> str:
     """Return the SQL of an aggregate; null where no event takes part, except for plain counts."""
     inside = f"age <= {aggregate.window.us}"
     if aggregate.where is not None:
-        inside += f" AND {names[aggregate.where]}"
+        inside += f" AND {words.truth.format(names[aggregate.where])}"
     if aggregate.measure == "active_days":
-        return _active_days(aggregate.window, inside)
-    value = _value(aggregate, names)
+        return _active_days(aggregate.window, inside, words)
+    value = _value(aggregate, names, words)
     if aggregate.measure == "distinct":
         return f"COUNT(DISTINCT CASE WHEN {inside} THEN {value} END)"
     if aggregate.measure == "mean":
-        return _mean(aggregate, inside, value)
-    weight = _weight(aggregate.half_life)
+        return _mean(aggregate, inside, value, words)
+    weight = _weight(aggregate.half_life, words)
     if aggregate.measure == "count":
         return _how_many(inside, weight)
     weighted = f"{value} * {weight}" if weight else value
     return f"SUM(CASE WHEN {inside} THEN {weighted} END)"
 
 
-def capped_sql(daily: str, cap: float) -> str:
+def capped_sql(daily: str, cap: float, words: CountWords = COMMON) -> str:
     """Return the SQL that adds up the column `daily` after cutting it to ±cap."""
-    top, bottom = float_literal(cap), float_literal(-cap)
+    top, bottom = number(cap, words), number(-cap, words)
     # What is past all doubles, or no number at all, must stay so and be refused; the largest double
     # can't be compared with, because Spark refuses it as a literal.
-    endless = f"{daily} - {daily} <> 0E0"
+    endless = f"{daily} - {daily} <> {_nothing(words)}"
     return (
         f"SUM(CASE WHEN {endless} THEN {daily} WHEN {daily} > {top} THEN {top} "
         f"WHEN {daily} < {bottom} THEN {bottom} ELSE {daily} END)"
     )
 
 
-def uses_masks(window: Duration) -> bool:
+def uses_masks(window: Duration, words: CountWords = COMMON) -> bool:
     """Return whether the active days of a window are counted with bit masks."""
-    return _days_touched(window) <= MASK_DAYS * MOST_MASKS
+    return words.masks and _days_touched(window) <= MASK_DAYS * MOST_MASKS
 
 
-def _value(aggregate: Aggregate, names: Names) -> str:
+def _value(aggregate: Aggregate, names: Names, words: CountWords) -> str:
     value = "seconds" if aggregate.paired else ""
     if aggregate.value is not None:
         value = names[aggregate.value]
     if aggregate.unit is None or aggregate.unit.us == SECOND_US:
         return value
-    return f"{value} / {float_literal(aggregate.unit.us / SECOND_US)}"
+    return f"{value} / {number(aggregate.unit.us / SECOND_US, words)}"
 
 
-def _weight(half_life: Duration | None) -> str:
+def _weight(half_life: Duration | None, words: CountWords) -> str:
     if half_life is None:
         return ""
-    return f"EXP(age * {float_literal(-math.log(2) / half_life.us)})"
+    faded = f"age * {number(-math.log(2) / half_life.us, words)}"
+    if not words.safe_exp:
+        return f"EXP({faded})"
+    far = math.ceil(half_life.us * -_LEAST_EXPONENT / math.log(2))
+    return f"(CASE WHEN age > {far} THEN {_nothing(words)} ELSE EXP({faded}) END)"
+
+
+def _nothing(words: CountWords) -> str:
+    return words.number.format("0E0")
 
 
 def _how_many(inside: str, weight: str) -> str:
@@ -88,16 +100,16 @@ def _how_many(inside: str, weight: str) -> str:
     return f"COUNT(CASE WHEN {inside} THEN 1 END)"
 
 
-def _mean(aggregate: Aggregate, inside: str, value: str) -> str:
-    weight = _weight(aggregate.half_life)
+def _mean(aggregate: Aggregate, inside: str, value: str, words: CountWords) -> str:
+    weight = _weight(aggregate.half_life, words)
     total = f"SUM(CASE WHEN {inside} THEN {value}{f' * {weight}' if weight else ''} END)"
     weights = _how_many(f"{inside} AND {value} IS NOT NULL", weight)
     mean = f"{total} / {weights}"
     if aggregate.neutral:
-        neutral = float_literal(aggregate.neutral)
-        rounding = float_literal(abs(aggregate.neutral) * NEUTRAL_ROUNDING)
+        neutral = number(aggregate.neutral, words)
+        rounding = number(abs(aggregate.neutral) * NEUTRAL_ROUNDING, words)
         mean = f"CASE WHEN ABS({mean} - {neutral}) > {rounding} THEN {mean} - {neutral} END"
-    return f"CASE WHEN {weights} > {float_literal(NO_WEIGHT)} THEN {mean} END"
+    return f"CASE WHEN {weights} > {number(NO_WEIGHT, words)} THEN {mean} END"
 
 
 def _days_touched(window: Duration) -> int:
@@ -105,8 +117,8 @@ def _days_touched(window: Duration) -> int:
     return -(-window.us // DAY_US) + 1
 
 
-def _active_days(window: Duration, inside: str) -> str:
-    if not uses_masks(window):
+def _active_days(window: Duration, inside: str, words: CountWords) -> str:
+    if not uses_masks(window, words):
         return f"COUNT(DISTINCT CASE WHEN {inside} THEN day END)"
     masks = []
     for first in range(0, _days_touched(window), MASK_DAYS):

@@ -8,7 +8,15 @@ them is asked in `ces_ml.sql.happening`.
 
 from __future__ import annotations
 
-__all__ = ["anchored_sql", "anchors_sql", "dated_sql", "first_known_sql", "given_sql", "known_sql"]
+__all__ = [
+    "anchored_sql",
+    "anchors_sql",
+    "dated_sql",
+    "first_known_sql",
+    "given_sql",
+    "known_sql",
+    "profile_and_customers_sql",
+]
 
 
 def known_sql(alias: str, *, arrival: bool) -> str:
@@ -31,6 +39,27 @@ def first_known_sql(*, arrival: bool) -> str:
 SELECT e.customer_id AS customer_id, MIN({known_sql("e", arrival=arrival)}) AS known_us
 FROM ev e {where}
 GROUP BY e.customer_id"""
+
+
+def profile_and_customers_sql(select: str) -> str:
+    """Return the query that groups a log by event type and by customer in one reading.
+
+    Parameters
+    ----------
+    select : str
+        The query for ``ev``, nulls still in it.
+
+    Returns
+    -------
+    str
+        A SELECT with ``customer_id, event_type, g, n, n_t, t0, t1``: rows, rows with a time, first
+        and last time; of every event type where ``g`` is 1, of every customer where it is 0.
+    """
+    return f"""
+SELECT customer_id, event_type, GROUPING(customer_id) AS g, COUNT(*) AS n, COUNT(ts_us) AS n_t,
+  MIN(ts_us) AS t0, MAX(ts_us) AS t1
+FROM ({select}) e
+GROUP BY GROUPING SETS ((customer_id), (event_type))"""
 
 
 def dated_sql() -> str:

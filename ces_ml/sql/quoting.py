@@ -1,16 +1,35 @@
-"""The one pair of functions through which text enters SQL, and one for floats."""
+"""The one pair of functions through which text enters SQL, and one for floats.
+
+Text whose characters mean something to somebody on the way — quotes, backslashes, comments,
+templates, placeholders of drivers — can be written as a `coded_literal`: as its bytes.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 
 from ces_ml.errors import SpecError, show
 
-__all__ = ["float_literal", "identifier", "literal"]
+__all__ = ["coded_literal", "float_literal", "identifier", "literal"]
+
+#: Text that every dialect, driver and template reads as it stands, between quotes.
+_PLAIN = re.compile(r"[A-Za-z0-9 _.,/()+=<>-]*", re.ASCII)
 
 
-def identifier(name: str, quote: str = '"') -> str:
-    """Return `name` as a quoted identifier; `quote` is doubled inside.
+def identifier(name: str, quote: str = '"', end: str = "", *, escape: str = "") -> str:
+    """Return `name` as a quoted identifier; the quote at its end is doubled inside.
+
+    Parameters
+    ----------
+    name : str
+        Any text without NUL.
+    quote : str
+        What it begins with.
+    end : str, optional
+        What it ends with; `quote` when not given.
+    escape : str, optional
+        Where identifiers know escapes: the character that stands before itself and before `end`.
 
     Examples
     --------
@@ -18,8 +37,15 @@ def identifier(name: str, quote: str = '"') -> str:
     '"a ""b""; DROP TABLE c"'
     >>> identifier("it`s", quote="`")
     '`it``s`'
+    >>> identifier("a]b", "[", "]")
+    '[a]]b]'
     """
-    return quote + _without_nul(name).replace(quote, quote * 2) + quote
+    end, name = end or quote, _without_nul(name)
+    if escape:
+        inside = name.replace(escape, escape * 2).replace(end, escape + end)
+    else:
+        inside = name.replace(end, end * 2)
+    return quote + inside + end
 
 
 def literal(text: str, *, backslash: bool = False) -> str:
@@ -41,6 +67,38 @@ def literal(text: str, *, backslash: bool = False) -> str:
     if backslash:
         return "'" + _without_nul(text).replace("\\", r"\\").replace("'", r"\'") + "'"
     return "'" + _without_nul(text).replace("'", "''") + "'"
+
+
+def coded_literal(text: str, plain: str = "'{}'", coded: str = "'{}'") -> str:
+    """Return `text` as a literal in which no character of it means anything to anybody.
+
+    Parameters
+    ----------
+    text : str
+        Any text without NUL.
+    plain : str
+        How text of letters, digits and a few signs is written: it stands in place of ``{}``.
+    coded : str
+        How all other text is written: of its bytes in UTF-8 (``{hex}``) or UTF-16-LE
+        (``{hex16}``), or of its code points (``{points}``).
+
+    Examples
+    --------
+    >>> coded_literal("log in", coded="CAST(X'{hex}' AS STRING)")
+    "'log in'"
+    >>> coded_literal("it's", coded="CAST(X'{hex}' AS STRING)")
+    "CAST(X'69742773' AS STRING)"
+    >>> coded_literal("é", coded="CHAR({points})")
+    'CHAR(233)'
+    """
+    text = _without_nul(text)
+    if _PLAIN.fullmatch(text) and "--" not in text:
+        return plain.format(text)
+    return coded.format(
+        hex=text.encode().hex().upper(),
+        hex16=text.encode("utf-16-le").hex().upper(),
+        points=", ".join(str(ord(c)) for c in text),
+    )
 
 
 def float_literal(value: float) -> str:

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ces_ml.errors import CesError, TrackingError
+from ces_ml.tracking.patience import WORKING, patience
 
 __all__ = ["error_code", "explaining", "without_password"]
 
-_UNWRITABLE = (
-    "a store on a disk with space left, in a folder that you may write to",
-    "check the permissions and the free space of the folder",
-)
 #: Pattern in MLflow's message → problem, what is allowed, what to do. The first match speaks.
 _KNOWN = (
     (
@@ -30,13 +27,46 @@ _KNOWN = (
         "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
     ),
     (
-        r"Invalid Host header|\b403\b|Permission denied to",
-        "the tracking server refuses the request",
-        "a host name that the server allows, and an account with the permission",
-        "start the server with --allowed-hosts NAME,NAME:PORT, or ask for the permission",
+        r"Invalid Host header",
+        "the tracking server does not answer under this host name",
+        "a host name that the server allows",
+        "use another name of the server, or start it with --allowed-hosts NAME,NAME:PORT",
     ),
     (
-        r"Max retries exceeded|Connection refused|ConnectionError|timed out|Name or service",
+        r"error code 403\b|Permission denied to",
+        "the tracking server refuses the request",
+        "an account with the permission to edit the experiment and the registered model",
+        "ask the administrator of the server for the permission, or choose another --experiment",
+    ),
+    (
+        r"password authentication failed|no password supplied|Access denied for user"
+        r"|no pg_hba\.conf entry",
+        "the database of the tracking store does not know you",
+        "the user name and password of an account of the database",
+        "correct them in the address; the signs @ : / in a password are written %40 %3A %2F",
+    ),
+    (
+        r"database .*does not exist|Unknown database",
+        "there is no such database on the server",
+        "a database that exists; MLflow makes its tables, not the database",
+        "make it, for example: createdb mlflow",
+    ),
+    (
+        r"ModuleNotFoundError: No module named|Can't load plugin: sqlalchemy",
+        "the driver of the database is not installed",
+        "an installed driver, such as pg8000 for postgresql+pg8000://user@host/database",
+        "install it, for example: pip install pg8000; or use an MLflow server in front",
+    ),
+    (
+        r"error code 5\d\d\b|too many 5\d\d error responses",
+        "the tracking server failed",
+        "a server whose own database and disk work",
+        "look at the log of the server, then try again",
+    ),
+    (
+        r"Max retries exceeded|Connection refused|ConnectionError|ConnectionRefused|timed out"
+        r"|Name or service|name resolution|Can't create a connection|RemoteDisconnected"
+        r"|Connection aborted|Connection reset|network error",
         "the tracking server can't be reached",
         "the address of a running MLflow server",
         "check the address, or start the server; without a server use sqlite:////path/mlflow.db",
@@ -48,10 +78,16 @@ _KNOWN = (
         "choose another path, or restore the file from a copy",
     ),
     (
-        r"readonly database|unable to open database|Permission denied|Read-only file system"
-        r"|disk is full|No space left",
+        r"disk is full|No space left|File too large|Disk quota exceeded|disk I/O error",
+        "the disk of the tracking store is full, or fails",
+        "a store on a disk with space left",
+        "make room, or choose a --store on another disk",
+    ),
+    (
+        r"readonly database|unable to open database|Permission denied|Read-only file system",
         "the tracking store can't be written",
-        *_UNWRITABLE,
+        "a store in a folder that you may write to",
+        "check the permissions of the folder, or choose another --store",
     ),
     (
         r"database is locked",
@@ -78,6 +114,8 @@ _KNOWN = (
 def explaining(store: str, doing: str) -> Iterator[None]:
     """Turn every error of the block that is not ours into a `TrackingError`.
 
+    While the block runs, MLflow waits for a server as `patience.WORKING` says.
+
     Parameters
     ----------
     store : str
@@ -86,7 +124,8 @@ def explaining(store: str, doing: str) -> Iterator[None]:
         What was tried, for example ``"log a run"``.
     """
     try:
-        yield
+        with patience(WORKING):
+            yield
     except CesError:
         raise
     except Exception as error:
@@ -119,9 +158,12 @@ def without_password(text: str) -> str:
 
     Examples
     --------
-    >>> without_password("postgresql+psycopg://ana:secret@host/db")
-    'postgresql+psycopg://…@host/db'
+    >>> without_password("postgresql+pg8000://ana:secret@host/db")
+    'postgresql+pg8000://…@host/db'
+    >>> without_password("mysql://host/db?user=ana&password=secret")
+    'mysql://host/db?user=ana&password=…'
     """
+    text = re.sub(r"([?&](?:password|passwd|pwd|token)=)[^&\s'\"]*", r"\1…", text, flags=re.I)
     return re.sub(r"://[^/\s]*@", "://…@", text)
 
 

@@ -21,26 +21,37 @@ __all__ = ["FLAVOR_NAME", "LOADER_MODULE", "PAYLOAD", "save_model", "signature"]
 FLAVOR_NAME = "ces"
 LOADER_MODULE = "ces_ml.scoring.pyfunc"
 PAYLOAD = "weights.json"
+#: Columns beside the customer's that say who a row is, and how many reasons a score has: as the
+#: scorer has them, which a test holds together.
+KEYS = ("customer_id", "as_of")
+N_REASONS = 3
 
 
 def signature(weight_set: WeightSet) -> Any:
-    """Return the signature: one optional column of counts a term; what a score consists of.
+    """Return the signature: optional columns of counts and keys in, all of a score out.
 
     Columns are of any type, because MLflow refuses whole numbers for a column of doubles. They
-    are optional, because a count that is not there is 0; of a frame without one known column
-    MLflow leaves 0 rows and 0 columns, which the loader must refuse. MLflow takes a column named
-    ``""`` for one without a name; with such a term the inputs are left open.
+    are optional, because a count that is not there is 0. MLflow drops columns that are not listed,
+    so the columns that say who a row is are listed too; of a frame without one listed column it
+    leaves no rows at all, which the loader refuses. MLflow takes a column named ``""`` for one
+    without a name; with such a term the inputs are left open.
     """
     types = mlflow_part("mlflow.types.schema")
     ModelSignature = mlflow_part("mlflow.models").ModelSignature
-    counts = [types.ColSpec(types.AnyType(), name, required=False) for name in weight_set.names]
+    names = dict.fromkeys((*weight_set.names, weight_set.events.customer_col, *KEYS))
+    columns = [types.ColSpec(types.AnyType(), name, required=False) for name in names]
+    double, string = types.DataType.double, types.DataType.string
     outputs = [
-        types.ColSpec(types.DataType.double, "score"),
-        types.ColSpec(types.DataType.double, "raw_score"),
-        types.ColSpec(types.DataType.string, "band"),
-        types.ColSpec(types.DataType.double, "probability"),
+        types.ColSpec(double, "score"),
+        types.ColSpec(double, "raw_score"),
+        types.ColSpec(string, "band"),
+        types.ColSpec(double, "probability"),
     ]
-    inputs = None if "" in weight_set.names else types.Schema(counts)
+    for k in range(1, min(N_REASONS, len(weight_set.terms)) + 1):
+        # A reason that adds nothing is the empty text, and has no points.
+        outputs.append(types.ColSpec(string, f"reason_{k}"))
+        outputs.append(types.ColSpec(double, f"points_{k}", required=False))
+    inputs = None if "" in names else types.Schema(columns)
     return ModelSignature(inputs=inputs, outputs=types.Schema(outputs))
 
 

@@ -20,7 +20,7 @@ from ces_ml.tracking.registry import FINGERPRINT_TAG, model_of_run, version_of
 from ces_ml.tracking.store import Store, open_store
 from ces_ml.weights import WeightSet
 
-__all__ = ["load_from_store", "load_weight_set"]
+__all__ = ["load_from_store", "load_weight_set", "parts_of"]
 
 _ALIAS_REF = re.compile(r"models:/([^/]+)@([^/@]+)")
 _VERSION_REF = re.compile(r"models:/([^/]+)/([0-9]+)")
@@ -81,6 +81,24 @@ def load_from_store(store: Store, ref: str) -> WeightSet:
             hint="somebody replaced its file: take another version, or train again",
         )
     return weight_set
+
+
+def parts_of(ref: str) -> tuple[str, ...]:
+    """Return what kind of reference `ref` is, and its parts.
+
+    ``("run", id)``, ``("model", id)``, ``("alias", name, alias)``, ``("version", name, number)``,
+    or ``("file",)`` for everything else.
+
+    Examples
+    --------
+    >>> parts_of("models:/churn@champion"), parts_of("weights.json")
+    (('alias', 'churn', 'champion'), ('file',))
+    """
+    forms = {"model": _MODEL_REF, "run": _RUN_REF, "alias": _ALIAS_REF, "version": _VERSION_REF}
+    for kind, form in forms.items():
+        if match := form.fullmatch(ref):
+            return (kind, *(part for part in match.groups() if part is not None))
+    return ("file",)
 
 
 def _locate(store: Store, ref: str) -> tuple[str, str | None]:

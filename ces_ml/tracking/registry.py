@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from ces_ml.errors import TrackingError, did_you_mean, show
 from ces_ml.tracking.explain import error_code, explaining
+from ces_ml.tracking.gate import RuleResult
+from ces_ml.tracking.history import NOWHERE, Move, forget_move, next_key, write_move
 from ces_ml.tracking.record import this_user
 from ces_ml.tracking.store import Store
 
-__all__ = ["FINGERPRINT_TAG", "check_name", "model_of_run", "move_alias", "register", "version_of"]
+__all__ = [
+    "FINGERPRINT_TAG",
+    "check_alias",
+    "check_name",
+    "model_of_run",
+    "move_alias",
+    "point_alias",
+    "register",
+    "registered",
+    "version_holding",
+    "version_of",
+    "versions_of",
+]
 
 FINGERPRINT_TAG = "ces.fingerprint"
+#: Characters of a rule's finding that a tag keeps: with every rule far below the 100,000 of a tag.
+_LONGEST_FOUND = 1000
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _ALIAS = re.compile(r"(?!(?i:latest$|v\d+$))[A-Za-z0-9_-]{1,255}")
@@ -106,17 +121,17 @@ def register(store: Store, model: Any, name: str) -> str:
     return version
 
 
-def version_of(store: Store, name: str, *, alias: str | None = None, number: str = "") -> Any:
-    """Return the version of `name` that has the alias, or the number.
+def registered(store: Store, name: str) -> Any:
+    """Return the registered model called `name`.
 
     Raises
     ------
     TrackingError
-        If name, alias or version is not there; the message names the nearest.
+        If there is none; the message names the nearest.
     """
     with explaining(store.uri, "read the model registry"):
         try:
-            model = store.client.get_registered_model(name)
+            return store.client.get_registered_model(name)
         except Exception as error:
             if error_code(error) not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
@@ -127,6 +142,36 @@ def version_of(store: Store, name: str, *, alias: str | None = None, number: str
                 allowed=did_you_mean(name, known),
                 hint="correct the name, or register a run with `ces-ml promote`",
             ) from error
+
+
+def versions_of(store: Store, name: str) -> list[Any]:
+    """Return every version of a registered model; none where the name is not registered."""
+    found: list[Any] = []
+    token = None
+    while True:
+        page = store.client.search_model_versions(_named(name), page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def version_holding(versions: Sequence[Any], model: Any) -> str | None:
+    """Return the latest of the versions that holds a logged model, or None."""
+    held = [str(v.version) for v in versions if v.tags.get("ces.model_id") == model.model_id]
+    return max(held, key=int) if held else None
+
+
+def version_of(store: Store, name: str, *, alias: str | None = None, number: str = "") -> Any:
+    """Return the version of `name` that has the alias, or the number.
+
+    Raises
+    ------
+    TrackingError
+        If name, alias or version is not there; the message names the nearest.
+    """
+    model = registered(store, name)
+    with explaining(store.uri, "read the model registry"):
         aliases = dict(model.aliases)
         if alias is not None and alias not in aliases:
             raise TrackingError(
@@ -136,7 +181,7 @@ def version_of(store: Store, name: str, *, alias: str | None = None, number: str
                 hint="correct the alias, or set it with `ces-ml promote`",
             )
         wanted = str(aliases[alias]) if alias is not None else number
-        versions = store.client.search_model_versions(_named(name))
+        versions = versions_of(store, name)
         found = [v for v in versions if str(v.version) == wanted]
     if not found:
         raise TrackingError(
@@ -155,13 +200,76 @@ def move_alias(
     alias: str,
     reason: str | None,
     beside: Mapping[str, str] = _NOTHING,
+    rules: Sequence[RuleResult] = (),
 ) -> str:
     """Point `alias` of `name` at a logged model, registered if needed; return the version.
 
-    The version keeps as tags what an alias does not: where it came from, when, who and why, and
-    what stands in `beside`.
+    The version keeps as tags what an alias does not: where it came from, when, who and why, the
+    results of the `rules` of the gate, and what stands in `beside`. The registered model keeps
+    every move; see `ces_ml.tracking.history`.
     """
     check_name(name)
+    check_alias(alias)
+    with explaining(store.uri, "read the model registry"):
+        held = version_holding(versions_of(store, name), model)
+    version = held or register(store, model, name)
+    with explaining(store.uri, f"promote version {version} of {show(name)}"):
+        known = store.client.get_registered_model(name)
+        before = str(dict(known.aliases).get(alias, NOWHERE))
+        if before == version:
+            return version
+        key, now = next_key(known)
+        failed = tuple(r.rule for r in rules if not r.passed)
+        move = Move(
+            at=now,
+            alias=alias,
+            action="promote",
+            before=before,
+            after=version,
+            by=this_user(),
+            because=reason or "no reason given",
+            override=beside.get("override_because", ""),
+            failed=failed,
+            gate="" if not rules else "overridden" if failed else "passed",
+            fingerprint=model.tags[FINGERPRINT_TAG],
+        )
+        tags = {
+            "promoted_from": before,
+            "promoted_to": alias,
+            "promoted_at": now,
+            "promoted_by": move.by,
+            "promoted_because": move.because,
+            "fingerprint": move.fingerprint,
+            **({"gate": move.gate, "gate_rules": _as_json(rules)} if rules else {}),
+            **beside,
+        }
+        # History first: if the alias can't be moved, nothing has changed for any scorer.
+        for tag, value in tags.items():
+            store.client.set_model_version_tag(name, version, tag, value)
+        point_alias(store, name, key, move)
+    return version
+
+
+def point_alias(store: Store, name: str, key: str, move: Move) -> None:
+    """Keep a move in the history, then make it; a move that fails is taken back."""
+    write_move(store, name, key, move)
+    try:
+        store.client.set_registered_model_alias(name, move.alias, move.after)
+    except BaseException:
+        forget_move(store, name, key)
+        raise
+
+
+def _as_json(rules: Sequence[RuleResult]) -> str:
+    """Return results of rules as JSON; long texts are cut, so that a tag of any store holds it."""
+    bodies = [r.as_dict() for r in rules]
+    for body in bodies:
+        body |= {k: v[:_LONGEST_FOUND] for k, v in body.items() if isinstance(v, str)}
+    return json.dumps(bodies, ensure_ascii=False)
+
+
+def check_alias(alias: str) -> None:
+    """Refuse an alias that MLflow's registry can't hold."""
     if not _ALIAS.fullmatch(alias):
         raise TrackingError(
             "not an alias",
@@ -169,29 +277,6 @@ def move_alias(
             allowed="letters, digits, _ and -, such as champion; not `latest`, not v1, v2, …",
             hint="choose another alias",
         )
-    with explaining(store.uri, "read the model registry"):
-        versions = list(store.client.search_model_versions(_named(name)))
-    held = [str(v.version) for v in versions if v.tags.get("ces.model_id") == model.model_id]
-    version = max(held, key=int) if held else register(store, model, name)
-    with explaining(store.uri, f"promote version {version} of {show(name)}"):
-        aliases = dict(store.client.get_registered_model(name).aliases)
-        before = str(aliases.get(alias, "none"))
-        if before == version:
-            return version
-        history = {
-            "promoted_from": before,
-            "promoted_to": alias,
-            "promoted_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "promoted_by": this_user(),
-            "promoted_because": reason or "no reason given",
-            "fingerprint": model.tags[FINGERPRINT_TAG],
-            **beside,
-        }
-        # History first: if the alias can't be moved, nothing has changed for any scorer.
-        for key, value in history.items():
-            store.client.set_model_version_tag(name, version, key, value)
-        store.client.set_registered_model_alias(name, alias, version)
-    return version
 
 
 def check_name(name: str) -> None:

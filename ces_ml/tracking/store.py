@@ -6,14 +6,16 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ces_ml.errors import TrackingError, show
+from ces_ml.tracking.database import alone_in_database
 from ces_ml.tracking.explain import error_code, explaining, without_password
+from ces_ml.tracking.patience import OPENING, patience
 from ces_ml.tracking.quiet import mlflow_part
 
 __all__ = ["Store", "default_store", "open_store", "resolve_store", "sqlite_path"]
@@ -25,7 +27,6 @@ _ALLOWED = (
     "sqlite:////absolute/path/mlflow.db, the path of a .db file, or the http(s):// address of an "
     "MLflow server"
 )
-_OPENING_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 _LOCK_TIMEOUT_S = 180
 
 
@@ -169,8 +170,8 @@ def open_store(store: str | os.PathLike[str] | None = None, *, make: bool = True
                 hint="check --store, or train first",
             )
     mlflow = mlflow_part()
-    patience = _short_patience() if uri.startswith("http") else nullcontext()
-    with explaining(uri, "be opened"), _alone(db), patience:
+    alone = _alone(db) if db is not None or uri.startswith("http") else alone_in_database(uri)
+    with explaining(uri, "be opened"), patience(OPENING), alone:
         if db is not None:
             _try_database(db)
         client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -272,18 +273,6 @@ def _alone(db: Path | None) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _short_patience() -> Iterator[None]:
-    """Let the first request to a server fail within seconds, unless the user set it otherwise."""
-    ours = {key: value for key, value in _OPENING_PATIENCE.items() if key not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for key in ours:
-            os.environ.pop(key, None)
 
 
 def _folder_store(text: str) -> TrackingError:

@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
-from ces_ml.tracking import flavor
+from ces_ml.tracking.children import PARENT_TAG, log_children
 from ces_ml.tracking.explain import explaining
 from ces_ml.tracking.gate import check_verdict
-from ces_ml.tracking.keys import model_label
 from ces_ml.tracking.load import load_weight_set
-from ces_ml.tracking.quiet import mlflow_part
-from ces_ml.tracking.record import RunRecord, run_record
+from ces_ml.tracking.outbox import kept_if_not_logged
+from ces_ml.tracking.patience import GIVING_UP, OPENING, patience
+from ces_ml.tracking.pending import LOG_ID_TAG, PendingRun
+from ces_ml.tracking.record import ChildRun, group_record, run_record, short_values
 from ces_ml.tracking.registry import (
-    FINGERPRINT_TAG,
     check_name,
     model_of_run,
     move_alias,
     register,
 )
+from ces_ml.tracking.retries import tidied
+from ces_ml.tracking.sending import log_dataset, log_files, log_model, log_values
 from ces_ml.tracking.store import Store, open_store, resolve_store
-from ces_ml.tracking.ui import run_url
+from ces_ml.tracking.ui import experiment_url, run_url
+from ces_ml.tracking.view import VIEW_KEY, keep_view
 from ces_ml.weights import WeightSet
 
 __all__ = ["RunInfo", "Tracker"]
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
-#: Sizes of one request: well below MLflow's 100 tags, 100 parameters, 1000 metrics and 1 MB.
-_TAGS, _PARAMS, _METRICS = 50, 50, 500
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -56,6 +51,8 @@ class RunInfo:
         The run's page, for a store behind a server.
     ui_hint : str
         What to do to see the run: open the page, or start one with `ces-ml ui`.
+    children : tuple of str
+        Ids of the runs below it.
     """
 
     run_id: str
@@ -64,6 +61,17 @@ class RunInfo:
     model_version: str | None
     url: str | None
     ui_hint: str
+    children: tuple[str, ...] = ()
+
+    def experiment_page(self, base: str) -> str:
+        """Return the address of the experiment's table, with its columns and charts of weights.
+
+        Parameters
+        ----------
+        base : str
+            Where the pages are served, such as ``"http://127.0.0.1:5000"``.
+        """
+        return experiment_url(base, self.experiment_id, VIEW_KEY)
 
 
 class Tracker:
@@ -95,10 +103,15 @@ class Tracker:
     """
 
     def __init__(
-        self, store: str | os.PathLike[str] | None = None, experiment: str = "ces-ml"
+        self,
+        store: str | os.PathLike[str] | None = None,
+        experiment: str = "ces-ml",
+        *,
+        outbox: str | os.PathLike[str] | None = None,
     ) -> None:
         self.store = resolve_store(store)
         self.experiment = experiment
+        self.outbox = outbox
 
     @cached_property
     def _open(self) -> Store:
@@ -116,8 +129,13 @@ class Tracker:
         figures: Mapping[str, bytes] = _NONE,
         tables: Mapping[str, Sequence[Mapping[str, Any]]] = _NONE,
         register_as: str | None = None,
+        parent_run_id: str | None = None,
+        children: Sequence[ChildRun] = (),
     ) -> RunInfo:
         """Log a weight set as one run: every weight as metric ``weight/<term>`` and in a table.
+
+        The ends of intervals are metrics ``weight_low/<term>`` and ``weight_high/<term>``. The
+        experiment gets a view with columns and charts of these weights.
 
         Parameters
         ----------
@@ -138,6 +156,10 @@ class Tracker:
             Rows by artifact path, which ends in ``.json``.
         register_as : str, optional
             Name of the registered model that gets a new version.
+        parent_run_id : str, optional
+            The run that this one stands below in MLflow's table; see `group`.
+        children : sequence of ChildRun, optional
+            What was tried on the way, logged below this run: three requests each.
 
         Returns
         -------
@@ -146,7 +168,10 @@ class Tracker:
         Raises
         ------
         TrackingError
-            If anything goes wrong; the run is then marked as failed.
+            If an argument is not allowed.
+        NotLoggedError
+            If anything goes wrong after that; the run is then marked as failed where the store
+            can be reached, and kept in an outbox.
         """
         if register_as is not None:
             check_name(register_as)
@@ -154,24 +179,54 @@ class Tracker:
             weight_set,
             params=params,
             metrics=metrics,
-            tags=tags,
+            tags={**tags, **({} if parent_run_id is None else {PARENT_TAG: parent_run_id})},
             texts=texts,
             figures=figures,
             tables=tables,
+            children=children,
         )
-        store = self._open
-        experiment_id = store.experiment_id(self.experiment)
-        with explaining(store.uri, "log the run"):
-            made = store.client.create_run(experiment_id, run_name=run_name)
-        run_id = str(made.info.run_id)
-        version = None
-        with explaining(store.uri, "log the run"), _ending(store, run_id):
-            _log_dataset(store, run_id, weight_set)
-            model = _log_model(store, experiment_id, run_id, run_name, weight_set, record)
-            _log_values(store, run_id, record, model.model_id)
-            _log_files(store, run_id, record)
-            if register_as is not None:
-                version = register(store, model, register_as)
+        run = PendingRun(
+            weight_set=weight_set,
+            record=record,
+            run_name=run_name,
+            experiment=self.experiment,
+            register_as=register_as,
+            store=self.store,
+        )
+        with kept_if_not_logged(run, self.store, self.outbox):
+            return self.log_pending(run)
+
+    def log_pending(self, run: PendingRun) -> RunInfo:
+        """Log a run; one that was tried before is not logged twice. See `resume_outbox`."""
+        store, register_as = self._open, run.register_as
+        experiment_id = store.experiment_id(run.experiment)
+        done = tidied(store, experiment_id, run) if run.again else None
+        below: list[str] = []
+        if done is not None:
+            run_id, version = done
+        else:
+            with explaining(store.uri, "log the run"):
+                made = store.client.create_run(
+                    experiment_id,
+                    start_time=run.started_ms,
+                    run_name=run.run_name,
+                    tags={LOG_ID_TAG: run.log_id},
+                )
+            run_id, version = str(made.info.run_id), None
+            # One that waited in an outbox ends when it began: the wait is not what it took.
+            end_time = run.started_ms if run.again else None
+            with explaining(store.uri, "log the run"), _ending(store, run_id, end_time):
+                log_dataset(store, run_id, run.weight_set)
+                model = log_model(
+                    store, experiment_id, run_id, run.run_name, run.weight_set, run.record
+                )
+                log_values(store, run_id, run.record, model.model_id)
+                log_files(store, run_id, run.record)
+                below = log_children(store, experiment_id, run_id, run.record)
+                if register_as is not None:
+                    version = register(store, model, register_as)
+        with patience(OPENING):
+            keep_view(store, experiment_id, run.weight_set, run.record.metrics, run.record.tags)
         url = run_url(store.uri, experiment_id, run_id) if store.is_server else None
         return RunInfo(
             run_id=run_id,
@@ -180,7 +235,81 @@ class Tracker:
             model_version=version,
             url=url,
             ui_hint=f"open {url}" if url else f"ces-ml ui --store {shlex.quote(store.uri)}",
+            children=tuple(below),
         )
+
+    @contextmanager
+    def group(self, name: str, tags: Mapping[str, str] = _NONE) -> Iterator[str]:
+        """Make a run that others stand below; it ends when the block ends.
+
+        Parameters
+        ----------
+        name : str
+            Any text.
+        tags : mapping of str to str, optional
+
+        Yields
+        ------
+        str
+            Its id, to be given to `log_run` as `parent_run_id`.
+
+        Raises
+        ------
+        TrackingError
+            If the store can't be opened or written.
+
+        Examples
+        --------
+        >>> with tracker.group("half-lives") as parent:  # doctest: +SKIP
+        ...     for weight_set in tried:
+        ...         tracker.log_run(weight_set, run_name="one", params={}, metrics={},
+        ...                         parent_run_id=parent)
+        """
+        store = self._open
+        experiment_id = store.experiment_id(self.experiment)
+        with explaining(store.uri, "log a group of runs"):
+            own = {**group_record().tags, **short_values("tags", tags)}
+            made = store.client.create_run(experiment_id, run_name=name, tags=own)
+        with _ending(store, made.info.run_id):
+            yield str(made.info.run_id)
+
+    def log_tried(
+        self,
+        name: str,
+        children: Sequence[ChildRun],
+        *,
+        metrics: Mapping[str, float] = _NONE,
+        tables: Mapping[str, Sequence[Mapping[str, Any]]] = _NONE,
+    ) -> str:
+        """Log fits that were tried as child runs of a run that holds no weight set.
+
+        Parameters
+        ----------
+        name : str
+            Name of the run that they stand below; any text.
+        children : sequence of ChildRun
+        metrics : mapping of str to float, optional
+            What is said of all of them together.
+        tables : mapping of str to sequence of dict, optional
+            Rows by artifact path, which ends in ``.json``.
+
+        Returns
+        -------
+        str
+            Id of the run that they stand below.
+
+        Raises
+        ------
+        TrackingError
+            If the store can't be opened or written.
+        """
+        record = group_record(metrics=metrics, tables=tables, children=children)
+        with self.group(name) as run_id, explaining(self._open.uri, "log what was tried"):
+            store = self._open
+            log_values(store, run_id, record)
+            log_files(store, run_id, record)
+            log_children(store, store.experiment_id(self.experiment), run_id, record)
+        return run_id
 
     def promote(
         self,
@@ -234,109 +363,13 @@ class Tracker:
 
 
 @contextmanager
-def _ending(store: Store, run_id: str) -> Iterator[None]:
+def _ending(store: Store, run_id: str, end_time: int | None = None) -> Iterator[None]:
     """End the run when the block ends: finished, failed, or killed where it was interrupted."""
     try:
         yield
     except BaseException as error:
-        with suppress(Exception):
+        with suppress(Exception), patience(GIVING_UP):
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
             store.client.set_terminated(run_id, status)
         raise
-    store.client.set_terminated(run_id, "FINISHED")
-
-
-def _log_dataset(store: Store, run_id: str, weight_set: WeightSet) -> None:
-    """Note our own digest as the run's data set: MLflow's would look at 10,000 rows only."""
-    source = weight_set.provenance
-    if source is None:
-        return
-    entities = mlflow_part("mlflow.entities")
-    code = mlflow_part("mlflow.data.code_dataset_source").CodeDatasetSource
-    data = mlflow_part("mlflow.data.meta_dataset").MetaDataset(
-        code(tags={"ces.data_digest": source.data_digest}),
-        name="training rows",
-        digest=source.data_digest.removeprefix("sha256:")[:32],
-    )
-    fields = data.to_dict() | {
-        "profile": json.dumps(
-            {
-                "num_rows": source.rows,
-                "customers": source.customers,
-                "positives": source.positives,
-                "as_of": list(source.as_of),
-            }
-        )
-    }
-    use = entities.InputTag("mlflow.data.context", "training")
-    store.client.log_inputs(
-        run_id, [entities.DatasetInput(entities.Dataset.from_dictionary(fields), tags=[use])]
-    )
-
-
-def _log_model(
-    store: Store,
-    experiment_id: str,
-    run_id: str,
-    run_name: str,
-    weight_set: WeightSet,
-    record: RunRecord,
-) -> Any:
-    """Log ``weights.json`` with its flavors as a model of the run, and return the model."""
-    entities = mlflow_part("mlflow.entities")
-    client = store.client
-    model = client.create_logged_model(
-        experiment_id,
-        name=model_label(run_name, run_id),
-        source_run_id=run_id,
-        params=record.params,
-        tags={
-            FINGERPRINT_TAG: weight_set.fingerprint,
-            "ces.weight_set": weight_set.name,
-            "mlflow.user": record.tags["mlflow.user"],
-            "mlflow.source.name": record.tags["mlflow.source.name"],
-        },
-        model_type="ces-weight-set",
-    )
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            flavor.save_model(
-                weight_set,
-                Path(folder),
-                artifact_path=model.artifact_location,
-                run_id=run_id,
-                model_id=model.model_id,
-                model_uuid=model.model_id,
-            )
-            client.log_model_artifacts(model.model_id, folder)
-    except BaseException:
-        with suppress(Exception):
-            client.finalize_logged_model(model.model_id, "FAILED")
-        raise
-    client.log_outputs(run_id, [entities.LoggedModelOutput(model.model_id, step=0)])
-    return client.finalize_logged_model(model.model_id, "READY")
-
-
-def _log_values(store: Store, run_id: str, record: RunRecord, model_id: str) -> None:
-    """Send tags, parameters and metrics together: one request unless there are very many."""
-    entities = mlflow_part("mlflow.entities")
-    now = int(time.time() * 1000)
-    metrics = [entities.Metric(k, v, now, 0, model_id=model_id) for k, v in record.metrics.items()]
-    params = [entities.Param(k, v) for k, v in record.params.items()]
-    tags = [entities.RunTag(k, v) for k, v in record.tags.items()]
-    parts = zip_longest(_parts(metrics, _METRICS), _parts(params, _PARAMS), _parts(tags, _TAGS))
-    for some_metrics, some_params, some_tags in parts:
-        store.client.log_batch(run_id, some_metrics or [], some_params or [], some_tags or [])
-
-
-def _parts(items: list[_T], size: int) -> Iterator[list[_T]]:
-    return (items[k : k + size] for k in range(0, len(items), size))
-
-
-def _log_files(store: Store, run_id: str, record: RunRecord) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        for path, content in record.files.items():
-            target = Path(folder, path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        store.client.log_artifacts(run_id, folder)
+    store.client.set_terminated(run_id, "FINISHED", end_time=end_time)

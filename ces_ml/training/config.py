@@ -22,6 +22,7 @@ from ces_ml.training.audit_config import AuditConfig
 from ces_ml.training.backtest_config import BacktestConfig
 from ces_ml.training.evaluation_config import EvaluationConfig
 from ces_ml.training.events_config import EventsConfig
+from ces_ml.training.gate_config import PromotionConfig
 from ces_ml.training.score_config import ScoreConfig
 from ces_ml.training.yaml_files import mapping_of, text_of
 
@@ -31,6 +32,7 @@ __all__ = [
     "EventsConfig",
     "ModelConfig",
     "PointsConfig",
+    "PromotionConfig",
     "ScoreConfig",
     "SplitConfig",
     "TrackingConfig",
@@ -187,11 +189,15 @@ class TrackingConfig(SpecModel):
         Name of the MLflow experiment.
     store : str, optional
         MLflow tracking URI; ``MLFLOW_TRACKING_URI`` or ``mlflow.db`` here when not given.
+    children : bool, default=False
+        Whether every alpha that was tried and every fold of the backtest gets a run of its own
+        below the run of the weights.
     """
 
     error_class = ConfigError
     experiment: str = Field(default="ces-ml", min_length=1)
     store: str | None = None
+    children: bool = False
 
 
 class TrainingConfig(SpecModel):
@@ -217,6 +223,8 @@ class TrainingConfig(SpecModel):
     backtest : BacktestConfig, optional
         None with training when not given.
     tracking : TrackingConfig, optional
+    promotion : PromotionConfig, optional
+        What must hold before an alias moves to these weights.
     seed : int, default=0
         The one seed of everything random in the job.
 
@@ -248,6 +256,7 @@ class TrainingConfig(SpecModel):
     evaluation: EvaluationConfig = EvaluationConfig()
     backtest: BacktestConfig | None = None
     tracking: TrackingConfig = TrackingConfig()
+    promotion: PromotionConfig = PromotionConfig()
     seed: int = Field(default=0, ge=0)
 
     @field_validator("name")
@@ -316,7 +325,8 @@ class TrainingConfig(SpecModel):
         """
         places: Any = {"path": True, "table": True, "accounts": {"path": True}}
         places |= {"adbc": {"uri", "uri_env", "options", "options_env"}}
-        beside: Any = {"tracking": True, "audit": True, "backtest": True, "events": places}
+        beside: Any = dict.fromkeys(("tracking", "promotion", "audit", "backtest"), True)
+        beside["events"] = places
         beside["model"] = {"price_of_rules"}
         if self.evaluation.verdict_is_default:  # as it was before there was a choice
             beside["evaluation"] = True

@@ -11,14 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ces_ml.evaluation import (
+    YARDSTICK,
     Difference,
+    MetricInterval,
     TimeSplit,
     VendorBar,
     comparison,
+    gains_table,
     honest_bands,
+    metric_intervals,
     paired_differences,
     reach_verdict,
+    score_distribution,
     vendor_bar,
+    yardstick,
 )
 from ces_ml.evaluation.metrics import log_loss
 from ces_ml.linear import ConstrainedLogisticRegression, Points, with_intervals
@@ -68,6 +74,10 @@ class Evaluation:
         Where the score stands against the bar that a vendor sets.
     sure : Sureness
         How sure the weights are; in the weight set too.
+    intervals : tuple of MetricInterval
+        Of ROC AUC and log loss of the weights.
+    gains, distribution : list of dict
+        See `gains_table` and `score_distribution`.
     """
 
     weight_set: WeightSet
@@ -75,6 +85,9 @@ class Evaluation:
     differences: tuple[Difference, ...]
     bar: VendorBar
     sure: Sureness
+    intervals: tuple[MetricInterval, ...]
+    gains: list[dict[str, float]]
+    distribution: list[dict[str, float]]
 
 
 def evaluated(
@@ -88,53 +101,35 @@ def evaluated(
     stands among all, so there every row counts alike.
     """
     train_rows, test_rows = table.take(split.train), table.take(split.test)
-    bare = _bare(config, table, fitted.model)
-    sure = sureness(fitted.model, table, split, level=config.evaluation.level)
-    if sure.intervals is not None:
-        bare = with_intervals(bare, sure.intervals)
-    raw_train, raw = raw_scores(bare, train_rows.X), raw_scores(bare, test_rows.X)
+    bare, sure = _bare(config, table, split, fitted.model)
+    raw_train = raw_scores(bare, train_rows.X)
     scaled = bare.model_copy(
         update={
             "scale": Scale.fit(raw_train, config.score.scale),
             "calibration": recalibration(config, table, split, fitted.model),
         }
     )
-    y, weight = test_rows.outcomes, test_rows.sample_weight
-    score, who = scores(scaled, raw), test_rows.customer.to_numpy()
-    bands = honest_bands(score, y, who, sample_weight=weight, seed=config.seed)
+    held = _HeldOut.of(scaled, test_rows)
+    y, weight, who = held.y, held.weight, held.who
+    bands = honest_bands(held.score, y, who, sample_weight=weight, seed=config.seed)
     banded = scaled.model_copy(update={"bands": bands})
+    others = _others(config, bare, train_rows, test_rows, fitted)
     # Compared in two steps, so that a weight set that is called like a baseline stays the first.
-    ours = (raw, probabilities(scaled, raw))
-    rows = comparison(y, {config.name: ours}, weight)
-    others: dict[str, Rival] = {}
-    if fitted.points is not None:
-        card = _weighed_by(bare, fitted.points)
-        points_raw = raw_scores(card, test_rows.X)
-        others[POINTS] = Rival(points_raw, probabilities(card, points_raw))
-    others |= rivals(config, train_rows, test_rows, fitted.model, _stated_signs(fitted.model))
+    rows = comparison(y, {config.name: (held.raw, held.probability)}, weight)
     rows += comparison(y, {n: (r.score, r.probability) for n, r in others.items()}, weight)
     points = None
     if fitted.points is not None:
         learned = probabilities(bare, raw_train)
         loss = log_loss(train_rows.outcomes, learned, train_rows.sample_weight)
         points = _integer_points(fitted.points, loss, _tidied(rows[1]))
-    differences = paired_differences(
-        y,
-        ours,
-        {n: (r.oriented, r.probability) for n, r in others.items()},
-        who,
-        sample_weight=weight,
-        replicates=config.evaluation.replicates,
-        level=config.evaluation.level,
-        seed=config.seed,
-    )
+    differences, own = _judged(config, held, others)
     turned = [n for n, r in others.items() if r.reversed]
     finished = banded.model_copy(
         update={
             "provenance": _provenance(config, train_rows, _tidied(rows[0])),
             "points": points,
             "verdict": reach_verdict(y, who, differences, reversed_scores=turned),
-            "golden_rows": _golden_rows(banded, test_rows, raw),
+            "golden_rows": _golden_rows(banded, test_rows, held.raw),
         }
     )
     flags: Literal["low", "high"] = "low" if config.outcome.task == "churn" else "high"
@@ -142,17 +137,86 @@ def evaluated(
     return Evaluation(
         weight_set=WeightSet.parse(finished.model_dump()),
         comparison=rows,
-        differences=tuple(differences),
-        bar=vendor_bar(score, y, bands, flags=flags, sample_weight=weight),
+        differences=differences,
+        bar=vendor_bar(held.score, y, bands, flags=flags, sample_weight=weight),
         sure=sure,
+        intervals=own,
+        gains=gains_table(y, held.raw, weight, flags=flags),
+        distribution=score_distribution(y, held.score, weight),
     )
 
 
+@dataclass(frozen=True)
+class _HeldOut:
+    """The held-out rows as the weights see them; arrays of shape (n_rows,)."""
+
+    y: NDArray[Any]
+    weight: NDArray[np.float64] | None
+    who: NDArray[Any]
+    raw: NDArray[np.float64]
+    score: NDArray[np.float64]
+    probability: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, weight_set: WeightSet, rows: CountTable) -> _HeldOut:
+        raw = raw_scores(weight_set, rows.X)
+        return cls(
+            y=rows.outcomes,
+            weight=rows.sample_weight,
+            who=rows.customer.to_numpy(),
+            raw=raw,
+            score=scores(weight_set, raw),
+            probability=probabilities(weight_set, raw),
+        )
+
+
+def _others(
+    config: TrainingConfig,
+    bare: WeightSet,
+    train_rows: CountTable,
+    test_rows: CountTable,
+    fitted: Fitted,
+) -> dict[str, Rival]:
+    """Return what the weights are compared with: their integer points first, then the rivals."""
+    others: dict[str, Rival] = {}
+    if fitted.points is not None:
+        card = _weighed_by(bare, fitted.points)
+        points_raw = raw_scores(card, test_rows.X)
+        others[POINTS] = Rival(points_raw, probabilities(card, points_raw))
+    signs = _stated_signs(fitted.model)
+    return others | rivals(config, train_rows, test_rows, fitted.model, signs)
+
+
+def _judged(
+    config: TrainingConfig, held: _HeldOut, others: dict[str, Rival]
+) -> tuple[tuple[Difference, ...], tuple[MetricInterval, ...]]:
+    """Return differences from the others, and intervals of the own metrics, by the same draws."""
+    compared = {n: (r.oriented, r.probability) for n, r in others.items()}
+    found = paired_differences(
+        held.y,
+        (held.raw, held.probability),
+        {**compared, YARDSTICK: yardstick(held.y)},
+        held.who,
+        sample_weight=held.weight,
+        replicates=config.evaluation.replicates,
+        level=config.evaluation.level,
+        seed=config.seed,
+    )
+    differences = tuple(d for d in found if d.against != YARDSTICK)
+    return differences, tuple(metric_intervals(found))
+
+
 def _bare(
-    config: TrainingConfig, table: CountTable, model: ConstrainedLogisticRegression
-) -> WeightSet:
-    """Return the weights with a scale and a band that only hold their places."""
-    return WeightSet(
+    config: TrainingConfig,
+    table: CountTable,
+    split: TimeSplit,
+    model: ConstrainedLogisticRegression,
+) -> tuple[WeightSet, Sureness]:
+    """Return the weights with a scale and a band that only hold their places, and their sureness.
+
+    Intervals are attached where there are some.
+    """
+    bare = WeightSet(
         name=config.name,
         terms=tuple(
             WeightedTerm(**term.model_dump(), weight=float(w))
@@ -165,6 +229,8 @@ def _bare(
         scale=Scale(method="probability"),
         bands=(Band(name="all", from_score=0),),
     )
+    sure = sureness(model, table, split, level=config.evaluation.level)
+    return (bare if sure.intervals is None else with_intervals(bare, sure.intervals)), sure
 
 
 def _weighed_by(weight_set: WeightSet, points: Points) -> WeightSet:

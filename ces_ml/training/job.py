@@ -15,6 +15,7 @@ from ces_ml.evaluation import (
     Calibration,
     DataVerdict,
     Difference,
+    MetricInterval,
     TimeSplit,
     VendorBar,
     data_verdict,
@@ -85,6 +86,12 @@ class TrainingResult:
         How the score held up over time, if the configuration asks.
     sure : Sureness or None
         Intervals of the weights, or why there are none.
+    metric_intervals : tuple of MetricInterval
+        How sure ROC AUC and log loss on the held-out rows are.
+    gains, distribution : list of dict
+        Which share of the outcomes the first customers hold, in order of score, and how the
+        scores of either outcome are distributed, on the held-out rows; see `gains_table` and
+        `score_distribution`.
     """
 
     config: TrainingConfig
@@ -106,6 +113,9 @@ class TrainingResult:
     calibration: Calibration | None = None
     backtest: BacktestResult | None = None
     sure: Sureness | None = None
+    metric_intervals: tuple[MetricInterval, ...] = ()
+    gains: Sequence[Mapping[str, float]] = ()
+    distribution: Sequence[Mapping[str, float]] = ()
 
     @property
     def verdict(self) -> Verdict | None:
@@ -224,6 +234,9 @@ def train(
         calibration=calibration_of(found.weight_set, table, split),
         backtest=past,
         sure=found.sure,
+        metric_intervals=found.intervals,
+        gains=found.gains,
+        distribution=found.distribution,
     )
 
 

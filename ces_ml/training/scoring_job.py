@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ces_ml.errors import SpecError, did_you_mean, show
 from ces_ml.events import EventSchema
-from ces_ml.features import build_counts
-from ces_ml.files import replacing
+from ces_ml.features import build_counts, open_engine
 from ces_ml.scoring import Scorer
+from ces_ml.spec import parse_as_of
+from ces_ml.training.score_files import SCORE_FORMATS, TABLE, writing
 from ces_ml.weights import WeightSet
 
-__all__ = ["SCORE_FORMATS", "ScoringResult", "score_events", "write_scores"]
+__all__ = [
+    "SCORE_FORMATS",
+    "ScoredFile",
+    "ScoringResult",
+    "score_events",
+    "score_to_file",
+    "write_scores",
+]
 
-#: Files that scores are written to, by ending.
-SCORE_FORMATS = (".parquet", ".csv")
+#: Rows that are scored at a time where one query can't do all.
+_BLOCK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,28 @@ class ScoringResult:
     """
 
     scores: pd.DataFrame
+    report: Mapping[str, int]
+    not_counted: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScoredFile:
+    """A file of scores, with a report of what was read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    rows : int
+        Customers and moments.
+    bands : mapping of str to int
+        How many of them fall into each band, from the lowest.
+    report, not_counted : mapping of str to int
+        As those of a `ScoringResult`.
+    """
+
+    path: Path
+    rows: int
+    bands: Mapping[str, int]
     report: Mapping[str, int]
     not_counted: Mapping[str, int] = field(default_factory=dict)
 
@@ -90,8 +121,149 @@ def score_events(
     return ScoringResult(scores, dict(table.report), dict(table.not_counted))
 
 
-def write_scores(scores: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write scores as Parquet or CSV, by the ending of `path`, whole or not at all.
+def score_to_file(
+    weight_set: WeightSet,
+    events: Any,
+    output: str | os.PathLike[str],
+    *,
+    as_of: Any = None,
+    schema: EventSchema | None = None,
+    n_reasons: int = 3,
+    engine: str = "duckdb",
+    table: str = TABLE,
+    spreadsheet_safe: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> ScoredFile:
+    """Score every customer of an event log into a file, without holding the scores as a whole.
+
+    Counts and scores are one query of DuckDB, which goes through the disk beyond `memory_limit`;
+    counts per seat, and other engines, are scored block by block. The scores are those of
+    `score_events`, in its order, to 1e-9.
+
+    Parameters
+    ----------
+    weight_set : WeightSet
+    events : path, glob, frame, table or relation
+        The log.
+    output : path
+        Ends in ``.parquet``, ``.csv`` or ``.duckdb``; written whole or not at all.
+    as_of : str, date, datetime or list, optional
+        See `parse_as_of`: one moment, or a calendar for a history of the score.
+    schema : EventSchema, optional
+    n_reasons : int, default=3
+    engine : {"duckdb"}, default="duckdb"
+    table : str, default="scores"
+        The table of a DuckDB database that is replaced.
+    spreadsheet_safe : bool, default=False
+        See `ces_ml.training.score_files.writing`.
+    progress : callable, optional
+        Called with the rows that are written and those that will be.
+    **options
+        Options of the engine, such as `memory_limit` and `threads`.
+
+    Returns
+    -------
+    ScoredFile
+
+    Raises
+    ------
+    SpecError
+        If the ending of `output` is not known.
+    EventLogError
+        If the log can't be read, or `as_of` lies outside it.
+    OutputError
+        If the output can't be written.
+    """
+    scorer = Scorer(weight_set, n_reasons)
+    schema = schema or weight_set.events
+    bands: Counter[str] = Counter({band.name: 0 for band in weight_set.bands})
+
+    def watched(batches: Iterator[Any], total: int) -> Iterator[Any]:
+        written = 0
+        for batch in batches:
+            yield batch
+            written += batch.num_rows
+            for name, n in zip(*batch["band"].value_counts().flatten(), strict=True):
+                bands[name.as_py()] += n.as_py()
+            if progress is not None:
+                progress(written, total)
+
+    with (
+        writing(output, table=table, spreadsheet_safe=spreadsheet_safe) as write,
+        _scored(scorer, events, as_of, schema, engine, options) as (report, not_counted, batches),
+    ):
+        write(watched(batches, report["rows"]))
+    return ScoredFile(Path(output), report["rows"], dict(bands), report, not_counted)
+
+
+@contextmanager
+def _scored(
+    scorer: Scorer,
+    events: Any,
+    as_of: Any,
+    schema: EventSchema,
+    engine: str,
+    options: Mapping[str, Any],
+) -> Iterator[tuple[dict[str, int], dict[str, int], Iterator[Any]]]:
+    """Give report, what is not counted, and batches of scores, while the log is open."""
+    from ces_ml.features.duckdb_engine import DuckDBEngine
+    from ces_ml.features.score_query import one_query_can_score, score_stream
+
+    weight_set = scorer.weight_set
+    moments = None if as_of is None else parse_as_of(as_of)
+    with open_engine(events, schema, engine=engine, **options) as opened:
+        if isinstance(opened, DuckDBEngine) and one_query_can_score(weight_set):
+            rows = opened.rows_to_count(weight_set.spec, moments)
+            customer_col = opened.schema.customer_col
+            batches = score_stream(
+                opened.session,
+                weight_set,
+                rows,
+                customer_col=customer_col,
+                n_reasons=scorer.n_reasons,
+            )
+            yield rows.report, rows.not_counted, batches
+            return
+        blocks = opened.blocks(weight_set.spec, moments, size=_BLOCK)
+        first = next(blocks)
+        scored = (_arrow(scorer.score(block)) for block in _chained(first, blocks))
+        yield dict(first.report), dict(first.not_counted), scored
+
+
+def _chained(first: Any, others: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from others
+
+
+def _arrow(scores: pd.DataFrame) -> Any:
+    """Return a frame of scores as an Arrow table of the same schema for every block."""
+    import pyarrow as pa
+
+    table = pa.Table.from_pandas(scores, preserve_index=False).replace_schema_metadata(None)
+    fields = []
+    for column in table.schema:
+        kind = column.type
+        if column.name == "band" or column.name.startswith("reason_"):
+            kind = pa.string()
+        elif column.name.startswith("points_"):
+            kind = pa.float64()
+        elif column.name == "as_of":
+            kind = pa.timestamp("us", "UTC")
+        fields.append(pa.field(column.name, kind))
+    return table.cast(pa.schema(fields))
+
+
+def write_scores(
+    scores: pd.DataFrame,
+    path: str | os.PathLike[str],
+    *,
+    table: str = TABLE,
+    spreadsheet_safe: bool = False,
+) -> Path:
+    """Write scores as Parquet, CSV or a table of a DuckDB database, by the ending of `path`.
+
+    The file is written whole or not at all.
 
     Raises
     ------
@@ -100,17 +272,6 @@ def write_scores(scores: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     OutputError
         If the path can't be written.
     """
-    file = Path(path)
-    if file.suffix not in SCORE_FORMATS:
-        raise SpecError(
-            "the kind of output can't be told from its name",
-            got=show(str(path)),
-            allowed=did_you_mean(file.suffix, SCORE_FORMATS),
-            hint="end the output path in one of these",
-        )
-    with replacing(file) as temporary:
-        if file.suffix == ".csv":
-            scores.to_csv(temporary, index=False)
-        else:
-            scores.to_parquet(temporary, index=False)
-    return file
+    with writing(path, table=table, spreadsheet_safe=spreadsheet_safe) as write:
+        write([_arrow(scores)])
+    return Path(path)

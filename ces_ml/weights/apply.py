@@ -30,7 +30,7 @@ def contributions(weight_set: WeightSet, counts: Any) -> Any:
     Returns
     -------
     ndarray or csc_array of float64, of shape (n_rows, n_terms)
-        Rows sum to the raw score exactly as `raw_scores` adds them.
+        Rows sum to the raw score.
 
     Raises
     ------
@@ -75,8 +75,33 @@ def _check_counts(weight_set: WeightSet, shape: tuple[int, ...], data: NDArray[n
 
 def raw_scores(weight_set: WeightSet, counts: Any) -> NDArray[np.float64]:
     """Return ``Σ_t w_t · g_t(n_t)``, of shape (n_rows,)."""
-    total = contributions(weight_set, counts).sum(axis=1)
-    return np.asarray(total, dtype=np.float64).ravel()
+    if sp.issparse(counts):
+        X = sp.csr_array(counts, dtype=np.float64)
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        _check_counts(weight_set, X.shape, X.data)
+        moved = sp.csr_array((_moved(weight_set, X), X.indices, X.indptr), shape=X.shape)
+        weights = np.array([term.weight for term in weight_set.terms])
+        return np.asarray(moved @ weights, dtype=np.float64)
+    return np.asarray(contributions(weight_set, counts).sum(axis=1), dtype=np.float64)
+
+
+def _moved(weight_set: WeightSet, X: Any) -> NDArray[np.float64]:
+    """Return the stored counts of a CSR matrix after cap and transform."""
+    terms = weight_set.terms
+    data: NDArray[np.float64] = X.data
+    if any(term.cap is not None for term in terms):
+        caps = np.array([np.inf if term.cap is None else term.cap for term in terms])[X.indices]
+        data = np.clip(data, -caps, caps)
+    transforms = [term.transform for term in terms]
+    if len(set(transforms)) == 1:
+        return saturate(data, None, transforms[0])
+    data = data.copy()
+    for transform in set(transforms) - {"identity"}:
+        mine = np.array([t == transform for t in transforms])[X.indices]
+        data[mine] = saturate(data[mine], None, transform)
+    return data
 
 
 def scores(weight_set: WeightSet, raw: NDArray[np.float64]) -> NDArray[np.float64]:

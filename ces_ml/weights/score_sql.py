@@ -25,12 +25,14 @@ __all__ = [
     "SqlWords",
     "band_sql",
     "contribution_sql",
+    "counts_whole",
     "number_sql",
     "probability_sql",
     "raw_score_sql",
     "recalibrated_sql",
     "score_sql",
     "sigmoid_sql",
+    "transform_sql",
     "transformed_sql",
 ]
 
@@ -110,14 +112,13 @@ def transformed_sql(
     str
         Null where ``n`` is.
     """
+    whole = counted and counts_whole(term)
     never_negative = counted and term.measure in _WHOLE
-    whole = never_negative and term.half_life is None and term.per is None
-    whole = whole and term.cap_per_day is None
     if term.cap is None:
-        return _transform(term.transform, n, words, whole=whole, signed=not never_negative)
+        return transform_sql(term.transform, n, words, whole=whole, signed=not never_negative)
     # Outside ±cap the result is a constant, and inside it needs no cut.
     top = _constant(term.transform, term.cap)
-    inside = _transform(term.transform, n, words, whole=whole, signed=not never_negative)
+    inside = transform_sql(term.transform, n, words, whole=whole, signed=not never_negative)
     high = f"WHEN {n} > {number_sql(term.cap, words)} THEN {number_sql(top, words)}"
     low = f" WHEN {n} < {number_sql(-term.cap, words)} THEN {number_sql(-top, words)}"
     return f"CASE {high}{'' if never_negative else low} ELSE {inside} END"
@@ -215,7 +216,27 @@ def _joined(knots: Sequence[tuple[float, float]], x: str, words: SqlWords) -> st
     return f"CASE {' '.join(cases)} END"
 
 
-def _transform(name: str, n: str, words: SqlWords, *, whole: bool, signed: bool) -> str:
+def counts_whole(term: Term) -> bool:
+    """Return whether a term counts whole numbers that are never below 0."""
+    parted = term.half_life is not None or term.per is not None or term.cap_per_day is not None
+    return term.measure in _WHOLE and not parted
+
+
+def transform_sql(
+    name: str, n: str, words: SqlWords = _STANDARD, *, whole: bool = False, signed: bool = True
+) -> str:
+    """Return a transform of a column of doubles, without a cap.
+
+    Parameters
+    ----------
+    name : {"identity", "log1p", "sqrt"}
+    n : str
+    words : SqlWords
+    whole : bool, default=False
+        Whether all are whole numbers.
+    signed : bool, default=True
+        Whether some may be below 0.
+    """
     if name == "identity":
         return n
     write = _WRITTEN[name]

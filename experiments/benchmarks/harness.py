@@ -2,8 +2,8 @@
 
 A benchmark script defines its peers as functions in a dict and calls `main`. Called without
 ``--peer`` the script runs all peers in shuffled rounds, each in a process of its own, and writes
-``results.json`` beside itself. What a peer returns from its first function (data, imports) is
-outside the time; what its second does is inside.
+``results.json`` (or another name) beside itself. What a peer returns from its first function (data,
+imports) is outside the time; what its second does is inside.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ from typing import Any
 Peer = tuple[Callable[[], Any], Callable[[Any], Any]]
 
 
-def main(script: str, peers: dict[str, Peer], base: str, packages: list[str]) -> None:
+def main(
+    script: str,
+    peers: dict[str, Peer],
+    base: str,
+    packages: list[str],
+    results: str = "results.json",
+) -> None:
     """Run the benchmark of `script`; ratios are against the peer `base`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=7)
@@ -55,7 +61,7 @@ def main(script: str, peers: dict[str, Peer], base: str, packages: list[str]) ->
         "versions": {p: version(p) for p in packages},
         "peers": table,
     }
-    out = Path(script).with_name("results.json")
+    out = Path(script).with_name(results)
     out.write_text(json.dumps(body, indent=2) + "\n")
     print(f"\n| peer | wall s | CPU s | peak MB | × {base} |\n| --- | ---: | ---: | ---: | ---: |")
     for row in table:

@@ -16,7 +16,7 @@ from ces_ml.linear.inference.rules import equations_of, inequalities_of, range_o
 from ces_ml.linear.inference.spread import spread_of
 from ces_ml.linear.parameters import read_penalty
 
-__all__ = ["weight_intervals"]
+__all__ = ["check_draws", "intervals_from", "weight_intervals"]
 
 Floats = NDArray[np.float64]
 
@@ -112,9 +112,28 @@ def weight_intervals(
     True
     """
     level = checked_level(level)
-    _check_draws(n_replicates, random_state)
-    region, result = estimator.constraints_, estimator.solver_result_
+    check_draws(n_replicates, random_state)
     rows = CustomerRows.of(estimator, X, y, sample_weight, groups)
+    return intervals_from(estimator, rows, level, (int(n_replicates), random_state))
+
+
+def intervals_from(
+    estimator: Any, rows: CustomerRows, level: float, draws: tuple[int, int | None]
+) -> WeightIntervals:
+    """Return the intervals from rows that have been read, wherever they are.
+
+    Parameters
+    ----------
+    estimator : ConstrainedLogisticRegression
+        Fitted.
+    rows : CustomerRows
+        The rows that it was fitted on.
+    level : float
+        Nominal coverage.
+    draws : (int, int or None)
+        Number of draws and their seed.
+    """
+    region, result = estimator.constraints_, estimator.solver_result_
     penalty = read_penalty(estimator, region.feature_names)
     intercept = float(estimator.intercept_[0] + rows.shift @ estimator.coef_[0])
     start = np.append(estimator.coef_[0], intercept)
@@ -145,7 +164,7 @@ def weight_intervals(
         _numbers=Combinations(relaxed, spread, equations, inequalities.take(~broken), near),
         _rules=(certain, inequalities),
         _range=range_of_weights(region, equations),
-        _draws=(int(n_replicates), random_state),
+        _draws=draws,
     )
 
 
@@ -154,7 +173,8 @@ def _centred(products: Floats, gradient: Floats, n_customers: int) -> Floats:
     return products - np.outer(gradient, gradient) / n_customers
 
 
-def _check_draws(n_replicates: object, random_state: object) -> None:
+def check_draws(n_replicates: object, random_state: object) -> None:
+    """Refuse a number of draws, or a seed, that is none."""
     for name, value, least, example in (
         ("n_replicates", n_replicates, 1, "300"),
         ("random_state", random_state, 0, "0"),

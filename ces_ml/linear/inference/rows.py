@@ -17,6 +17,7 @@ from ces_ml.linear.inference.sampling import scored_rows
 from ces_ml.linear.kernels import Evaluation, RowBlocks, distant_columns
 from ces_ml.linear.losses import LogisticLoss
 from ces_ml.linear.rows import LabelledRows, take_rows
+from ces_ml.linear.solver import SampledObjective
 
 __all__ = ["CustomerRows"]
 
@@ -32,7 +33,7 @@ class CustomerRows:
 
     Parameters
     ----------
-    blocks : RowBlocks
+    blocks : SampledObjective
         The mean loss of all rows.
     X : ndarray or CSR array of shape (n_rows, n_features)
         Counts of the rows whose scores are summed: all, or a sample of customers.
@@ -50,7 +51,7 @@ class CustomerRows:
         Number of customers in the data.
     """
 
-    blocks: RowBlocks
+    blocks: SampledObjective
     X: Any
     y: NDArray[np.int8]
     share: Floats

@@ -31,10 +31,16 @@ COMMANDS = [
     "inspect",
     "prepare",
     "train",
+    "track",
     "backtest",
     "alternatives",
+    "compare",
     "promote",
+    "history",
+    "rollback",
     "score",
+    "changes",
+    "declines",
     "show",
     "export",
     "ui",
@@ -391,3 +397,37 @@ def test_an_option_of_an_export_that_is_not_name_and_value_is_refused(home: Path
     result = call("export", "weights.json", "-o", "x", "--option", "dialect")
     assert result.exit_code == 2
     assert "not NAME=VALUE" in result.output
+
+
+def test_weight_sets_trained_together_stand_below_one_run(home: Path) -> None:
+    (home / "second.yaml").write_text(
+        (home / "conversion.yaml").read_text().replace("trial_conversion", "other", 1)
+    )
+    done = call("train", "conversion.yaml", "second.yaml")
+    assert done.exit_code == 0, done.output
+    link = "/runs?workflowType=machine_learning&viewStateShareKey=ces-overview"
+    assert done.output.count(f"http://127.0.0.1:5000/#/experiments/1{link}") == 2
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    names = {
+        run.info.run_id: (run.info.run_name, run.data.tags.get("mlflow.parentRunId"))
+        for run in client.search_runs(["1"])
+    }
+    (group,) = (run_id for run_id, (_, parent) in names.items() if parent is None)
+    assert names[group] == ("trial_conversion, other", None)
+    assert {name for name, parent in names.values() if parent == group} == {
+        "trial_conversion",
+        "other",
+    }
+
+
+def test_ui_prints_the_page_of_each_experiment_with_weights(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call("train", "conversion.yaml", "--experiment", "näme [x]").exit_code == 0
+    monkeypatch.setattr("ces_ml.tracking.start_ui", lambda *args, **options: 0)
+    done = call("ui", "--port", "5055")
+    assert done.exit_code == 0, done.output
+    page = "http://127.0.0.1:5055/#/experiments/1/runs?workflowType=machine_learning"
+    assert f"näme [x]: {page}&viewStateShareKey=ces-overview" in done.output

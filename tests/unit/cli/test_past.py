@@ -80,3 +80,15 @@ def test_a_backtest_that_can_not_be_made_exits_with_2_and_writes_nothing(home: P
     assert done.exit_code == 2
     assert "the past can't be tested" in done.output
     assert not (home / "past.json").exists()
+
+
+def test_a_backtest_is_logged_below_one_run_where_it_is_asked_for(home: Path) -> None:
+    done = call("backtest", "conversion.yaml", "--track")
+    assert done.exit_code == 0, done.output
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    run_id = done.output.split("logged below run ")[1].split()[0]
+    assert client.get_run(run_id).info.run_name == "backtest of trial_conversion"
+    below = client.search_runs(["1"], f"tags.mlflow.parentRunId = '{run_id}'")
+    assert len(below) == 3

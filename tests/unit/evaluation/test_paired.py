@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from ces_ml.errors import SpecError
 from ces_ml.evaluation import paired, paired_differences
@@ -44,20 +44,25 @@ def test_intervals_are_those_of_rows_that_are_really_repeated(weighted: bool) ->
     names = np.unique(rows["who"].astype(str))
     of = {name: np.flatnonzero(rows["who"].astype(str) == name) for name in names}
     rng = np.random.default_rng(7)
-    slow = {"roc_auc": [], "log_loss": []}
+    slow = {"roc_auc": [], "log_loss": [], "brier": []}
     for _ in range(60):
         drawn = names[rng.integers(0, len(names), len(names))]
         at = np.concatenate([of[name] for name in drawn])
-        auc, loss = (
+        auc, loss, square = (
             [f(y[at], rows[s][at], sample_weight=weight[at]) for s in pair]
             for f, pair in (
                 (roc_auc_score, ("ours", "other")),
                 (log_loss, ("p_ours", "p_other")),
+                (brier_score_loss, ("p_ours", "p_other")),
             )
         )
         slow["roc_auc"].append(auc[0] - auc[1])
         slow["log_loss"].append(loss[0] - loss[1])
-    found = compare(rows, replicates=60, level=0.8, seed=7, sample_weight=weight)
+        slow["brier"].append(square[0] - square[1])
+    options = {"replicates": 60, "level": 0.8, "seed": 7, "sample_weight": weight}
+    found = compare(rows, brier=True, **options)
+    # What is asked beside changes no number.
+    assert compare(rows, **options) == {k: v for k, v in found.items() if k != "brier"}
     for metric, values in slow.items():
         expected = np.percentile(values, [10, 90])
         np.testing.assert_allclose([found[metric].low, found[metric].high], expected, atol=1e-12)

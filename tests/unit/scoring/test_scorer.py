@@ -1,3 +1,4 @@
+import json
 import warnings
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from ces_ml.errors import CesWarning, SpecError, WeightSetError
 from ces_ml.features import build_counts
 from ces_ml.scoring import Scorer
-from ces_ml.scoring.pyfunc import _load_pyfunc
+from ces_ml.scoring.pyfunc import PyfuncScorer, _load_pyfunc
 from ces_ml.spec import CountSpec, Term
 from ces_ml.weights import Band, Scale, WeightedTerm, WeightSet
 
@@ -159,7 +160,7 @@ def test_more_rows_than_a_block_score_the_same(
 ) -> None:
     many = pd.concat([COUNTS] * 10, ignore_index=True)
     expected = Scorer(weight_set).score(many)
-    monkeypatch.setattr("ces_ml.scoring.scorer._BLOCK_ROWS", 7)
+    monkeypatch.setattr("ces_ml.scoring.blocks._ROWS", 7)
     pd.testing.assert_frame_equal(Scorer(weight_set).score(many), expected)
 
 
@@ -191,4 +192,41 @@ def test_the_pyfunc_face_gives_the_same_scores(weight_set: WeightSet, tmp_path) 
     weight_set.save(tmp_path / "weights.json")
     for place in (tmp_path, tmp_path / "weights.json"):
         found = _load_pyfunc(str(place)).predict(COUNTS)
-        pd.testing.assert_frame_equal(found, Scorer(weight_set).score(COUNTS))
+        expected = Scorer(weight_set).score(COUNTS)
+        reasons = [c for c in expected if c.startswith("reason_")]
+        points = [c for c in expected if c.startswith("points_")]
+        others = [c for c in expected if c not in (*reasons, *points)]
+        pd.testing.assert_frame_equal(found[others], expected[others])
+        missing = expected[reasons].isna().to_numpy()
+        assert missing.any()
+        # What MLflow's server writes as JSON and its Spark function as a column.
+        texts, numbers = found[reasons].to_numpy(), found[points].to_numpy(dtype=object)
+        assert (texts[missing] == "").all()
+        assert all(n is None for n in numbers[missing])
+        assert (texts[~missing] == expected[reasons].to_numpy()[~missing]).all()
+        assert (numbers[~missing] == expected[points].to_numpy()[~missing]).all()
+    whole = json.dumps(found.to_dict(orient="records"), allow_nan=False)
+    assert json.loads(whole)[0]["points_3"] is None
+
+
+def test_the_pyfunc_face_takes_what_is_missing_as_zero_and_keeps_every_row(
+    weight_set: WeightSet,
+) -> None:
+    face = PyfuncScorer(weight_set)
+    sparse = pd.DataFrame({"login": [3, None, 1], "zz": 9, "customer_id": ["a", "b", "c"]})
+    whole = pd.DataFrame({"login": [3, 0, 1], "refund": 0, "buy 'x'": 0})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = face.predict(sparse)
+    assert found["customer_id"].tolist() == ["a", "b", "c"]
+    assert found["score"].tolist() == Scorer(weight_set).score(whole)["score"].tolist()
+    nobody = face.predict(pd.DataFrame({"customer_id": ["d", "e"]}))
+    assert nobody["raw_score"].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame(index=range(2)), pd.DataFrame({"zz": [1, 2]})])
+def test_the_pyfunc_face_refuses_rows_without_any_known_column(
+    weight_set: WeightSet, frame: pd.DataFrame
+) -> None:
+    with pytest.raises(WeightSetError, match="no column that the weights know"):
+        PyfuncScorer(weight_set).predict(frame)

@@ -45,6 +45,16 @@ def texts(plan: CountPlan, *, arrival: bool = False) -> str:
     return "\n".join(count_sql(plan, part, arrival=arrival) for part in plan.parts)
 
 
+@pytest.mark.parametrize("arrival", [False, True])
+def test_one_moment_for_all_needs_no_relation_of_rows(arrival: bool) -> None:
+    for part in BOTH.parts:
+        text = count_sql(BOTH, part, arrival=arrival, moment_us=1_700_000_000_000_000)
+        assert not re.search(r"\bcu\b|\bc\.", text)
+        assert "customer_id AS r" in text
+        assert "ts_us < 1700000000000000" in text
+        assert ("arrival_us < 1700000000000000" in text) == arrival
+
+
 def test_a_plan_computes_each_aggregate_once() -> None:
     assert PLAN.groups == (Group(("login",)), Group(("buy",)))
     assert [w // 86_400_000_000 for w in PLAN.windows] == [30, 90]

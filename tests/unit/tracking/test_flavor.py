@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from ces_ml._version import __version__
+from ces_ml.scoring import Scorer
+from ces_ml.scoring.frames import KEY_COLUMNS
 from ces_ml.tracking import flavor
 from ces_ml.tracking.quiet import mlflow_part
 from ces_ml.weights import WeightSet, raw_scores
@@ -67,10 +69,13 @@ def test_the_model_states_two_flavors_and_its_environment(saved: Path) -> None:
 def test_the_signature_keeps_hostile_names(saved: Path, weight_set: WeightSet) -> None:
     model = mlflow_part("mlflow.models").Model.load(str(saved))
     inputs = model.signature.inputs
-    assert inputs is None if "" in weight_set.names else inputs.input_names() == [*weight_set.names]
+    expected = [*weight_set.names, "customer_id", "as_of"]
+    assert inputs is None if "" in weight_set.names else inputs.input_names() == expected
     assert model.signature == flavor.signature(weight_set)
     outputs = model.signature.outputs.input_names()
-    assert outputs == ["score", "raw_score", "band", "probability"]
+    scored = Scorer(weight_set).score({"login": 3})
+    assert outputs == [c for c in scored.columns if c not in KEY_COLUMNS]
+    assert model.signature.outputs.optional_input_names() == outputs[5::2]
 
 
 @pytest.mark.usefixtures("loader")

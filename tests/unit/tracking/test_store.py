@@ -172,10 +172,11 @@ def answering() -> Iterator[Callable[[int, str], str]]:
     ("status", "body", "message"),
     [
         (401, "You are not authenticated.", "does not know you"),
-        (403, "Invalid Host header - possible DNS rebinding attack detected", "refuses"),
+        (403, "Invalid Host header - possible DNS rebinding attack detected", "this host name"),
+        (403, "Permission denied", "refuses the request"),
         (404, "<html>not here</html>", "could not be opened"),
         (200, "<html>a web page</html>", "could not be opened"),
-        (500, "broken", "could not be opened|can't be reached"),
+        (500, "broken", "the tracking server failed"),
     ],
 )
 def test_a_server_that_is_no_store_or_refuses_is_explained(

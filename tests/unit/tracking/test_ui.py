@@ -83,6 +83,7 @@ HOST = (
 import sys
 from ces_ml.tracking import ui
 ui.open_store = lambda store, **options: None
+ui.page_of = lambda *args: "http://page"
 ui.ui_command = lambda *args: [sys.executable, "-c", sys.argv[3], sys.argv[4]]
 sys.exit(ui.start_ui(sys.argv[1], port=int(sys.argv[2])))
 """

@@ -93,7 +93,7 @@ def test_a_job_without_intervals_says_why_and_goes_on(
     assert all(t.interval is None and t.evidence is None for t in result.weight_set.terms)
 
 
-def test_the_run_keeps_intervals_in_its_table_and_card_but_not_as_metrics(
+def test_the_run_keeps_intervals_in_its_table_its_card_and_as_metrics(
     result: TrainingResult, tmp_path: Path
 ) -> None:
     tracker = Tracker(f"sqlite:///{tmp_path / 'm.db'}")
@@ -106,4 +106,7 @@ def test_the_run_keeps_intervals_in_its_table_and_card_but_not_as_metrics(
     assert frame["low"].tolist() == [t.interval.low for t in result.weight_set.terms]
     card = Path(store.download_artifacts(run_id, "weight_card.md")).read_text(encoding="utf-8")
     assert result.sure.words.split(";")[0] in card
-    assert not [k for k in store.get_run(run_id).data.metrics if "weight_low" in k]
+    metrics = store.get_run(run_id).data.metrics
+    for term in result.weight_set.terms:
+        ends = metrics[f"weight_low/{term.name}"], metrics[f"weight_high/{term.name}"]
+        assert ends == (term.interval.low, term.interval.high)

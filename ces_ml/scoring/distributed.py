@@ -1,0 +1,121 @@
+"""Scores of a Spark DataFrame of counts, computed where its rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from ces_ml.errors import SpecError, WeightSetError, did_you_mean, show
+from ces_ml.scoring.scorer import Scorer
+from ces_ml.sql.quoting import identifier
+from ces_ml.weights.weight_set import WeightSet
+
+__all__ = ["score_spark"]
+
+_SCORES = ("score", "raw_score", "band", "probability")
+
+
+def score_spark(
+    frame: Any, weight_set: WeightSet, *, keep: Sequence[str] = (), n_reasons: int = 3
+) -> Any:
+    """Return a DataFrame with the scores of every row; nothing is computed before it is asked for.
+
+    Parameters
+    ----------
+    frame : pyspark.sql.DataFrame
+        Counts, a column a term, by the names of the terms; a null count is 0. A term without a
+        column counts 0.
+    weight_set : WeightSet
+    keep : sequence of str, optional
+        Columns that are taken along, such as the customer and the moment; by default all that are
+        no terms. To score several moments, give rows of several moments.
+    n_reasons : int, default=3
+        Contributions reported a row.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        The kept columns, then ``score``, ``raw_score``, ``band``, ``probability``, ``reason_k``
+        and ``points_k``, as `Scorer.score` gives them.
+
+    Raises
+    ------
+    WeightSetError
+        If the frame has no column of the weight set.
+    SpecError
+        If a kept column is not there, or is called like a result.
+
+    Examples
+    --------
+    >>> score_spark(counts, weight_set, keep=["customer_id", "as_of"])  # doctest: +SKIP
+    """
+    from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
+    from pyspark.sql.types import DoubleType, StringType, StructField, StructType
+
+    scorer = Scorer(weight_set, n_reasons)
+    held = [name for name in weight_set.names if name in frame.columns]
+    if not held:
+        first = frame.columns[0] if frame.columns else ""
+        raise WeightSetError(
+            "the DataFrame has no column of the weight set",
+            got=", ".join(show(c, 30) for c in frame.columns[:5]) or "no columns",
+            allowed=did_you_mean(first, weight_set.names),
+            hint="name the columns like the terms",
+        )
+    kept = list(keep) or [c for c in frame.columns if c not in weight_set.names]
+    reasons = [f"{word}_{k + 1}" for k in range(scorer.n_reasons) for word in ("reason", "points")]
+    results = [*_SCORES, *reasons]
+    _check_kept(kept, frame.columns, results)
+    # By number: `mapInArrow` does not quote the names of columns.
+    columns = [F.col(identifier(name, "`")).alias(f"k{j}") for j, name in enumerate(kept)]
+    columns += [
+        F.col(identifier(name, "`")).cast("double").alias(f"c{j}") for j, name in enumerate(held)
+    ]
+    rows = frame.select(*columns)
+    texts = {"band", *reasons[::2]}
+    fields = [rows.schema[f"k{j}"] for j in range(len(kept))] + [
+        StructField(f"r{j}", StringType() if name in texts else DoubleType())
+        for j, name in enumerate(results)
+    ]
+    scored = rows.mapInArrow(_scoring(scorer, held, len(kept), results), StructType(fields))
+    return scored.toDF(*kept, *results)
+
+
+def _scoring(scorer: Scorer, held: list[str], n_kept: int, results: list[str]) -> Any:
+    """Return the function that scores record batches: kept columns first, then counts."""
+
+    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            counts = pa.table(batch.columns[n_kept:], names=held).to_pandas()
+            found = pa.Table.from_pandas(
+                scorer.score(counts.reindex(columns=list(scorer.weight_set.names), fill_value=0.0))[
+                    results
+                ],
+                preserve_index=False,
+            ).combine_chunks()
+            columns = [*batch.columns[:n_kept]]
+            for name in results:
+                column = found.column(name)
+                kind = pa.string() if pa.types.is_large_string(column.type) else column.type
+                columns.append(column.cast(kind).combine_chunks())
+            names = [f"k{j}" for j in range(n_kept)] + [f"r{j}" for j in range(len(results))]
+            yield pa.RecordBatch.from_arrays(columns, names=names)
+
+    return score
+
+
+def _check_kept(kept: Sequence[str], columns: Sequence[str], results: Sequence[str]) -> None:
+    for name in kept:
+        if name not in columns:
+            raise SpecError.unknown(
+                "the DataFrame has no such column", name, columns, hint="correct `keep`"
+            )
+        if name in results:
+            raise SpecError(
+                "a kept column is called like a result",
+                got=show(name),
+                allowed="columns that are not called " + ", ".join(results),
+                hint="rename the column, or leave it out of `keep`",
+            )

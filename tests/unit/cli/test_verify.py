@@ -1,0 +1,53 @@
+"""``ces-ml verify`` and ``ces-ml schema``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ces_ml.cli.main import app
+from ces_ml.exporters import export
+from ces_ml.weights import WeightSet
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "weight_set.v1.json"
+
+
+def call(*arguments: str):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_the_golden_weight_set_verifies() -> None:
+    result = call("verify", str(GOLDEN))
+    assert result.exit_code == 0, result.output
+    assert WeightSet.load(GOLDEN).fingerprint in result.output.replace("\n", "").replace(
+        "│", ""
+    ).replace(" ", "")
+    assert "golden rows, run by ces-ml" in result.output
+
+
+@pytest.mark.parametrize(("format", "name"), [("python", "s.py"), ("pmml", "s.pmml")])
+def test_an_export_verifies_against_its_weights_and_exits_2_when_it_was_changed(
+    format: str, name: str, tmp_path: Path
+) -> None:
+    path = export(WeightSet.load(GOLDEN), tmp_path / name, format)
+    assert call("verify", str(path), "--against", str(GOLDEN)).exit_code == 0
+    path.write_text(path.read_text("utf-8").replace("0.75", "0.76", 1), "utf-8")
+    changed = call("verify", str(path), "--against", str(GOLDEN))
+    assert changed.exit_code == 2
+    assert "wrong" in changed.output
+    assert "next:" in changed.output
+
+
+def test_a_file_that_is_not_there_exits_2(tmp_path: Path) -> None:
+    result = call("verify", str(tmp_path / "w.json"))
+    assert result.exit_code == 2
+    assert "the export can't be read" in result.output
+
+
+def test_the_schema_that_is_printed_is_the_published_one() -> None:
+    printed = json.loads(call("schema").output)
+    assert printed["$id"] == "urn:ces-ml:schema:weight-set:v1"
+    assert "fingerprint" in printed["required"]
