@@ -42,6 +42,7 @@ def count(
         str | None, typer.Option(help="Beyond it counting goes through the disk, e.g. 2GB.")
     ] = None,
     threads: preparing.Options.threads = None,
+    engine: preparing.Options.engine = None,
 ) -> None:
     """Write the counts and outcomes of a configuration to a file, in bounded memory."""
     from ces_ml.cli.tables import print_report
@@ -58,7 +59,7 @@ def count(
             hint="end the output path in .parquet",
         )
     job = TrainingConfig.from_file(config)
-    log = preparing.read_events(events, config)
+    log = preparing.read_events(events, config, engine=engine)
     given = {"memory_limit": memory_limit, "threads": threads}
     with progress_bar(1) as progress:
         progress("counting and writing")

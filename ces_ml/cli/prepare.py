@@ -56,6 +56,12 @@ class Options:
     memory_limit = Annotated[
         str | None, typer.Option(help="Beyond it the sort goes through the disk, e.g. 2GB.")
     ]
+    engine = Annotated[
+        str | None,
+        typer.Option(
+            help="What counts: duckdb or spark.", show_default="that of CONFIG, or duckdb"
+        ),
+    ]
     threads = Annotated[int | None, typer.Option(min=1, help="Threads.", show_default="all cores")]
 
 
@@ -84,7 +90,12 @@ def prepare_log(
 
 
 def read_events(
-    events: str | None, config: Path | None, preset: str | None = None, keys: Sequence[str] = ()
+    events: str | None,
+    config: Path | None,
+    preset: str | None = None,
+    keys: Sequence[str] = (),
+    *,
+    engine: str | None = None,
 ) -> EventsConfig:
     """Return the section ``events`` that the arguments of a command mean.
 
@@ -112,8 +123,10 @@ def read_events(
         section[key] = None if value in ("", "null") else value
     if events is not None:
         section = {k: v for k, v in section.items() if k != "adbc"} | {"path": events}
+    if engine is not None:
+        section["engine"] = engine
     read = EventsConfig.parse(section)
-    if read.source is None:
+    if not read.named:
         raise ConfigError(
             "no event log is named",
             got="neither EVENTS nor a log in --config",

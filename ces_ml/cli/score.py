@@ -43,12 +43,12 @@ def score(
             help="In a .csv, put ' before ids and names that a spreadsheet would run as formulas.",
         ),
     ] = False,
-    engine: Annotated[str, typer.Option(help="What counts the events.")] = "duckdb",
     memory_limit: Annotated[
         str | None, typer.Option(help="Beyond it the work goes through the disk, e.g. 2GB.")
     ] = None,
     threads: preparing.Options.threads = None,
     store: Store = None,
+    engine: preparing.Options.engine = None,
 ) -> None:
     """Score every customer of an event log."""
     from ces_ml.cli.tables import plain, print_report
@@ -60,7 +60,7 @@ def score(
         progress("loading the weight set")
         weight_set = load_weight_set(weights, store)
         progress("counting and scoring")
-        log = preparing.read_events(events, config)
+        log = preparing.read_events(events, config, engine=engine)
         result = score_to_file(
             weight_set,
             log.source,
@@ -68,7 +68,7 @@ def score(
             as_of=as_of,
             schema=None if config is None else log.event_schema,
             n_reasons=reasons,
-            engine=engine,
+            engine=log.engine,
             table=table,
             spreadsheet_safe=spreadsheet_safe,
             progress=_by_percent(progress),

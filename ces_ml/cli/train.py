@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from ces_ml.cli.app import Store, app, err, out, print_error, progress_bar, reported
+from ces_ml.cli.prepare import Options
 from ces_ml.errors import NotLoggedError
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ __all__ = ["train"]
 
 @app.command(
     epilog="Examples:\n\n  ces-ml train churn.yaml\n\n  ces-ml train churn.yaml --register churn "
-    "--output churn.json\n\n  ces-ml train churn.yaml upsell.yaml --jobs 2"
+    "--output churn.json\n\n  ces-ml train churn.yaml upsell.yaml --jobs 2\n\n  "
+    "ces-ml train churn.yaml --engine spark"
 )
 @reported
 def train(
@@ -58,6 +60,7 @@ def train(
         str | None,
         typer.Option(metavar="REASON", help="Go on whatever the leak audit finds, and say why."),
     ] = None,
+    engine: Options.engine = None,
 ) -> None:
     """Learn weights from the event log that a configuration names, and track them."""
     from ces_ml.cli.tables import print_result
@@ -72,6 +75,7 @@ def train(
     if register:
         check_name(register)
     read = [TrainingConfig.from_file(path) for path in configs]
+    read = [c.model_copy(update={"events": c.events.on(engine)}) for c in read]
     if allow_leaks is not None:
         read = [config.allowing_leaks(allow_leaks) for config in read]
     # A store that is none is told before hours of training.

@@ -9,6 +9,8 @@ from ces_ml.features.engine import Engine, LogProfile
 from ces_ml.features.evidence import Evidence, gather_evidence, onset_events
 from ces_ml.features.inspection import inspect_events
 from ces_ml.features.prepared import PreparedLog, prepare_events
+from ces_ml.features.spark_counts import SparkCounts, read_spark_counts
+from ces_ml.features.spark_engine import SparkEngine
 from ces_ml.features.sql_engine import SqlEngine
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "Evidence",
     "LogProfile",
     "PreparedLog",
+    "SparkCounts",
+    "SparkEngine",
     "SqlEngine",
     "build_counts",
     "gather_evidence",
@@ -28,6 +32,7 @@ __all__ = [
     "open_engine",
     "prepare_events",
     "read_counts",
+    "read_spark_counts",
     "resolve_counts",
     "write_counts",
 ]

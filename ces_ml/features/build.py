@@ -10,6 +10,7 @@ from ces_ml.errors import SpecError
 from ces_ml.events import EventSchema
 from ces_ml.features.duckdb_engine import DuckDBEngine
 from ces_ml.features.engine import Engine
+from ces_ml.features.spark_engine import SparkEngine
 from ces_ml.spec.as_of import AsOf, parse_as_of, parse_moment
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountRule, CountSpec, match_events
@@ -18,7 +19,7 @@ from ces_ml.spec.outcome import OutcomeSpec
 __all__ = ["ENGINES", "build_counts", "open_engine", "opened_to_count", "resolve_counts"]
 
 #: Engines by name.
-ENGINES: dict[str, Callable[..., Engine]] = {"duckdb": DuckDBEngine}
+ENGINES: dict[str, Callable[..., Engine]] = {"duckdb": DuckDBEngine, "spark": SparkEngine}
 
 
 def open_engine(
@@ -29,12 +30,13 @@ def open_engine(
     Parameters
     ----------
     events : path, glob, frame, table or relation
-        See `DuckDBEngine`.
+        See `DuckDBEngine` and `SparkEngine`.
     schema : EventSchema, optional
-    engine : {"duckdb"}, default="duckdb"
+    engine : {"duckdb", "spark"}, default="duckdb"
     **options
         Options of the engine: `observed_until`, `threads`, `memory_limit`, `table`, `since`,
-        `until`, `partition_col`, `accounts`, `account_table`; see `DuckDBEngine`.
+        `until`, `partition_col`, `accounts`, `account_table`; see `DuckDBEngine` and
+        `SparkEngine`.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def build_counts(
         With it the table has `y`, and only eligible, uncensored rows.
     schema : EventSchema, optional
         What the columns are called.
-    engine : {"duckdb"}, default="duckdb"
+    engine : {"duckdb", "spark"}, default="duckdb"
     labels, treated : path, frame or table, optional
         The tables of the outcome's `labels` and `treated`, where those name no path.
     **options

@@ -1,4 +1,4 @@
-"""The prelude of DuckDB: the columns of a log as ids, event names, numbers and UTC microseconds.
+"""The prelude: the columns of a log as ids, event names, numbers and UTC microseconds.
 
 The SQL that counts (`ces_ml.sql`) knows integers only; what a time, an id or a number may look
 like in a log is settled here, strictly, before anything is counted.
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from ces_ml.errors import EventLogError, did_you_mean, show
 from ces_ml.events import EventSchema
+from ces_ml.features.dialect import DUCKDB, Dialect
 from ces_ml.features.property_columns import (
     FLOATS,
     NOTHING,
@@ -20,7 +21,7 @@ from ces_ml.features.property_columns import (
     property_column,
 )
 from ces_ml.sql.plan import Property
-from ces_ml.sql.quoting import identifier, literal
+from ces_ml.sql.quoting import identifier
 
 __all__ = [
     "Ask",
@@ -48,6 +49,7 @@ def prelude_sql(
     schema: EventSchema,
     properties: Sequence[Property],
     filters: Sequence[str] = (),
+    dialect: Dialect = DUCKDB,
 ) -> tuple[str, bool]:
     """Return the SELECT that makes ``ev`` (nulls still in it) and whether times were naive.
 
@@ -61,6 +63,8 @@ def prelude_sql(
         Value columns, ``p0, p1, …`` of ``ev``.
     filters : sequence of str
         Filters in their canonical text, ``f0, f1, …`` of ``ev``: true or false, never null.
+    dialect : Dialect, optional
+        That of DuckDB when not given.
 
     Raises
     ------
@@ -73,16 +77,16 @@ def prelude_sql(
     _check_columns(
         wanted, types, "the event log", "in the event schema (customer_col, event_col, …)"
     )
-    times, naive = time_sql(ask, schema.timestamp_col, types)
+    times, naive = time_sql(ask, schema.timestamp_col, types, dialect)
     parts = [
-        f"{customer_sql(ask, schema.customer_col, types)} AS customer_id",
-        f"{event_sql(ask, schema.event_col, types)} AS event_type",
+        f"{customer_sql(ask, schema.customer_col, types, dialect)} AS customer_id",
+        f"{event_sql(ask, schema.event_col, types, dialect)} AS event_type",
         f"{times} AS ts_us",
-        *(f"{property_column(ask, p, types)} AS p{k}" for k, p in enumerate(properties)),
-        *(f"{filter_column(ask, f, types)} AS f{k}" for k, f in enumerate(filters)),
+        *(f"{property_column(ask, p, types, dialect)} AS p{k}" for k, p in enumerate(properties)),
+        *(f"{filter_column(ask, f, types, dialect)} AS f{k}" for k, f in enumerate(filters)),
     ]
     if schema.arrival_col:
-        parts.append(f"{time_sql(ask, schema.arrival_col, types)[0]} AS arrival_us")
+        parts.append(f"{time_sql(ask, schema.arrival_col, types, dialect)[0]} AS arrival_us")
     return f"SELECT {', '.join(parts)} FROM source", naive
 
 
@@ -141,15 +145,15 @@ def _check_columns(wanted: Sequence[str], types: Mapping[str, str], what: str, w
             )
 
 
-def customer_sql(ask: Ask, column: str, types: Mapping[str, str]) -> str:
+def customer_sql(ask: Ask, column: str, types: Mapping[str, str], dialect: Dialect = DUCKDB) -> str:
     """Return the expression for ids in a column of ``source``."""
-    name, kind = identifier(column), types[column]
+    name, kind = dialect.column(column), types[column]
     if kind in FLOATS:
-        return _whole(ask, column, "customer ids", kind)
+        return _whole(ask, column, "customer ids", kind, name)
     if kind in (*WHOLE, *UNSIGNED, "VARCHAR", "UUID"):
         return name
     if kind == NOTHING or kind.startswith("ENUM"):
-        return f"CAST({name} AS VARCHAR)"
+        return f"CAST({name} AS STRING)"
     raise EventLogError(
         f"customer ids in {show(column)} have a type that can't identify a customer",
         got=kind,
@@ -158,14 +162,14 @@ def customer_sql(ask: Ask, column: str, types: Mapping[str, str]) -> str:
     )
 
 
-def event_sql(ask: Ask, column: str, types: Mapping[str, str]) -> str:
+def event_sql(ask: Ask, column: str, types: Mapping[str, str], dialect: Dialect = DUCKDB) -> str:
     """Return the expression for event types in a column of ``source``."""
-    name, kind = identifier(column), types[column]
+    name, kind = dialect.column(column), types[column]
     if kind in FLOATS:
-        return f"CAST({_whole(ask, column, 'event types', kind)} AS VARCHAR)"
+        return f"CAST({_whole(ask, column, 'event types', kind, name)} AS STRING)"
     named = (*WHOLE, *UNSIGNED, "VARCHAR", "UUID", "BOOLEAN", NOTHING)
     if kind in named or kind.startswith("ENUM"):
-        return f"CAST({name} AS VARCHAR)"
+        return f"CAST({name} AS STRING)"
     raise EventLogError(
         f"event types in {show(column)} have a type that can't name an event",
         got=kind,
@@ -174,9 +178,8 @@ def event_sql(ask: Ask, column: str, types: Mapping[str, str]) -> str:
     )
 
 
-def _whole(ask: Ask, column: str, what: str, kind: str) -> str:
+def _whole(ask: Ask, column: str, what: str, kind: str, name: str) -> str:
     """Return floats as integers: pandas turns integers with a missing value into floats."""
-    name = identifier(column)
     bad = ask(
         f"SELECT COUNT(*) FROM source WHERE NOT isnan({name}) "
         f"AND (abs({name}) >= 9007199254740992 OR {name} <> floor({name}))"
@@ -191,7 +194,9 @@ def _whole(ask: Ask, column: str, what: str, kind: str) -> str:
     return f"CASE WHEN NOT isnan({name}) THEN CAST({name} AS BIGINT) END"
 
 
-def time_sql(ask: Ask, column: str, types: Mapping[str, str]) -> tuple[str, bool]:
+def time_sql(
+    ask: Ask, column: str, types: Mapping[str, str], dialect: Dialect = DUCKDB
+) -> tuple[str, bool]:
     """Return the expression for UTC microseconds and whether the times carry no zone.
 
     Parameters
@@ -200,23 +205,24 @@ def time_sql(ask: Ask, column: str, types: Mapping[str, str]) -> tuple[str, bool
     column : str
         A column of ``source``.
     types : mapping of str to str
+    dialect : Dialect, optional
 
     Raises
     ------
     EventLogError
         If the column does not hold times, or mixes times with and without a zone.
     """
-    name, kind = identifier(column), types[column]
+    name, kind = dialect.column(column), types[column]
     if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"epoch_us({name})", False
+        return dialect.micros.format(name), False
     if kind in ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "DATE"):
-        return f"epoch_us({name})", True
+        return dialect.micros.format(name), True
     if kind in _NANOSECONDS:
         # epoch_us rounds; an event must never move to a later microsecond.
         ns = f"epoch_ns({name})"
         return f"(({ns}) - ((({ns}) % 1000) + 1000) % 1000) // 1000", _NANOSECONDS[kind]
     if kind == "VARCHAR":
-        return _time_in_text(ask, column)
+        return _time_in_text(ask, column, dialect)
     if kind == NOTHING:
         return f"CAST({name} AS BIGINT)", True
     raise EventLogError(
@@ -227,22 +233,23 @@ def time_sql(ask: Ask, column: str, types: Mapping[str, str]) -> tuple[str, bool
     )
 
 
-def _time_in_text(ask: Ask, column: str) -> tuple[str, bool]:
-    text = f"trim({identifier(column)})"
-    parsed = f"TRY_CAST({text} AS TIMESTAMPTZ)"
+def _time_in_text(ask: Ask, column: str, dialect: Dialect) -> tuple[str, bool]:
+    name = dialect.column(column)
+    text = f"trim({name})"
+    parsed = dialect.parsed.format(text)
     # DuckDB also takes 'infinity' and 'epoch' for times, and some zones by name.
-    naive = f"regexp_full_match({text}, {literal(_NAIVE)})"
-    zoned = f"(regexp_full_match({text}, {literal(_ZONED)}))"
+    naive = dialect.matches.format(text, dialect.literal(_NAIVE))
+    zoned = dialect.matches.format(text, dialect.literal(_ZONED))
     wrong = f"({text} IS NOT NULL AND ({parsed} IS NULL OR NOT ({naive} OR {zoned})))"
     total, bad, with_zone, example = ask(
-        f"SELECT COUNT({text}), COUNT(*) FILTER {wrong}, COUNT(*) FILTER {zoned}, "
-        f"MIN({identifier(column)}) FILTER {wrong} FROM source"
+        f"SELECT COUNT({text}), COUNT(CASE WHEN {wrong} THEN 1 END), "
+        f"COUNT(CASE WHEN {zoned} THEN 1 END), MIN(CASE WHEN {wrong} THEN {name} END) FROM source"
     )
     if bad:
         raise unparseable(column, bad, show(example))
     if 0 < with_zone < total:
         raise mixed_zones(column, with_zone, total - with_zone)
-    return f"epoch_us({parsed})", with_zone == 0
+    return dialect.micros.format(parsed), with_zone == 0
 
 
 def unparseable(column: str, rows: int, example: str) -> EventLogError:

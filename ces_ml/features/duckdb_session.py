@@ -17,10 +17,9 @@ from ces_ml.events import EventSchema
 from ces_ml.features.accounts import AccountMapping, account_sql, open_accounts
 from ces_ml.features.columns import customer_sql, event_sql, prelude_sql, time_sql
 from ces_ml.features.log_span import LogSpan
+from ces_ml.features.property_columns import filter_columns
 from ces_ml.features.shaping import LogShape, column_types, settled
 from ces_ml.features.sources import open_source
-from ces_ml.spec.where import parse_where
-from ces_ml.sql.filters import filter_sql
 from ces_ml.sql.plan import Property
 from ces_ml.sql.quoting import identifier, literal
 
@@ -190,12 +189,17 @@ class DuckDBSession:
         """Whether a memory limit was given."""
         return self._bounded
 
+    @property
+    def has_uuids(self) -> bool:
+        """UUIDs are a type of their own."""
+        return True
+
     def prelude(
         self, schema: EventSchema, properties: Sequence[Property], filters: Sequence[str] = ()
     ) -> tuple[str, bool]:
         """Return the SELECT that makes ``ev``, nulls still in it, and whether times were naive."""
         self._guard(self._widen)
-        named = [p.column for p in properties] + [c for f in filters for c in _columns_of(f)]
+        named = [p.column for p in properties] + [c for f in filters for c in filter_columns(f)]
         self._named = tuple(dict.fromkeys(named))
         types = self.types()
         value = schema.value_col
@@ -307,6 +311,11 @@ class DuckDBSession:
             self._made[name] = kind
         self._guard(lambda: self._con.execute(f"CREATE OR REPLACE TEMP {kind} {name} AS {select}"))
 
+    def make_numbered(self, name: str, select: str, order: Sequence[str]) -> None:
+        """Make a table of a query with its rows numbered from 0 in an order, as ``r``."""
+        place = f"ROW_NUMBER() OVER (ORDER BY {', '.join(order)}) - 1"
+        self.make("TABLE", name, f"SELECT {place} AS r, * FROM ({select}) AS numbered")
+
     def register(self, name: str, **columns: Any) -> None:
         """Make a relation of Arrow arrays."""
         self._con.register(name, pa.table(columns))
@@ -355,15 +364,3 @@ class DuckDBSession:
                 allowed="readable files, and memory or disk enough",
                 hint="check the files; a memory_limit lets DuckDB spill to disk",
             ) from error
-
-
-def _columns_of(where: str) -> list[str]:
-    """Return the columns that a filter names."""
-    named: list[str] = []
-
-    def collect(column: str, kind: object) -> str:
-        named.append(column)
-        return identifier(column)
-
-    filter_sql(parse_where(where), collect)
-    return named

@@ -28,9 +28,9 @@ from ces_ml.sql.happening import (
     window_sql,
 )
 
-__all__ = ["Sample", "make_sample"]
+__all__ = ["Sample", "choose_rows", "make_sample"]
 
-_ORDER = "ROW_NUMBER() OVER (ORDER BY as_of_us, CAST(customer_id AS VARCHAR)) - 1 AS r"
+_ORDER = ("as_of_us", "CAST(customer_id AS STRING)")
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,34 @@ def make_sample(
     EventLogError
         If nobody is left, or no outcome is known yet.
     """
+    choose_rows(session, log, outcome, report, value=value, treated=treated)
     if outcome is None:
-        session.make("TABLE", "cu", f"SELECT {_ORDER}, customer_id, as_of_us FROM ca")
         return Sample()
+    found = session.fetch("SELECT y, treated FROM cu ORDER BY r")
+    weight = outcome.treated.weight if outcome.treated is not None else None
+    touched = found["treated"].to_numpy() == 1
+    return Sample(
+        y=found["y"].to_numpy().astype(np.int8),
+        sample_weight=None if weight is None else np.where(touched, weight, 1.0),
+    )
+
+
+def choose_rows(
+    session: Session,
+    log: ObservedLog,
+    outcome: OutcomeSpec | None,
+    report: dict[str, int],
+    *,
+    value: str | None = None,
+    treated: Any = None,
+) -> None:
+    """Make ``cu(r, customer_id, as_of_us[, y, treated])``; see `make_sample`.
+
+    Nothing of the size of the sample is brought to this process.
+    """
+    if outcome is None:
+        session.make_numbered("cu", "SELECT customer_id, as_of_us FROM ca", _ORDER)
+        return
     families = _families(session, log, outcome)
     if outcome.anchor is not None:
         make_anchors(session, log, outcome.anchor.event, "wa", "within")
@@ -101,18 +126,8 @@ def make_sample(
     )
     session.make("TABLE", "oj", judged_sql(outcome, reasons))
     _report(session, log, outcome, [reason for reason, _ in reasons], report)
-    session.make(
-        "TABLE",
-        "cu",
-        f"SELECT {_ORDER}, customer_id, as_of_us, y, treated FROM oj WHERE why = {len(reasons)}",
-    )
-    found = session.fetch("SELECT y, treated FROM cu ORDER BY r")
-    weight = outcome.treated.weight if outcome.treated is not None else None
-    touched = found["treated"].to_numpy() == 1
-    return Sample(
-        y=found["y"].to_numpy().astype(np.int8),
-        sample_weight=None if weight is None else np.where(touched, weight, 1.0),
-    )
+    stay = f"SELECT customer_id, as_of_us, y, treated FROM oj WHERE why = {len(reasons)}"
+    session.make_numbered("cu", stay, _ORDER)
 
 
 def _families(session: Session, log: ObservedLog, outcome: OutcomeSpec) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -15,6 +16,10 @@ from ces_ml.spec.duration import DAY_US
 
 __all__ = ["LogSpan"]
 
+_MOMENTS = {
+    "TIMESTAMP": "make_timestamp({})",
+    "TIMESTAMP WITH TIME ZONE": "make_timestamptz({})",
+}
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 
 
@@ -102,7 +107,9 @@ class LogSpan:
             hint="correct partition_col, or leave it out",
         )
 
-    def condition(self, us: str, column: str, kind: str) -> str:
+    def condition(
+        self, us: str, column: str, kind: str, moments: Mapping[str, str] = _MOMENTS
+    ) -> str:
         """Return the SQL condition for rows of this span; unknown for rows without a time.
 
         Parameters
@@ -112,12 +119,13 @@ class LogSpan:
         column, kind : str
             The quoted column and its type: compared with the column itself, files tell from their
             statistics which parts need not be read.
+        moments : mapping of str to str, optional
+            How the engine writes a moment for a column of a type; DuckDB's when not given.
         """
-        made = {"TIMESTAMP": "make_timestamp", "TIMESTAMP WITH TIME ZONE": "make_timestamptz"}
         parts = []
         for moment, sign in ((self.since_us, ">="), (self.until_us, "<")):
-            if moment is not None and kind in made:
-                parts.append(f"{column} {sign} {made[kind]}({moment})")
+            if moment is not None and kind in moments:
+                parts.append(f"{column} {sign} {moments[kind].format(moment)}")
             elif moment is not None:
                 parts.append(f"{us} {sign} {moment}")
         return " AND ".join(parts) or "TRUE"

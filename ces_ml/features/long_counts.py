@@ -20,7 +20,14 @@ from ces_ml.sql.counting import count_in_order_sql, count_sql, exposure_sql, unp
 from ces_ml.sql.plan import CountPlan, Part
 from ces_ml.sql.seats import seats_sql
 
-__all__ = ["DENOMINATORS", "count_blocks", "count_matrix", "register_plan", "row_denominators"]
+__all__ = [
+    "DENOMINATORS",
+    "count_blocks",
+    "count_matrix",
+    "register_plan",
+    "row_denominators",
+    "too_large",
+]
 
 Denominator = Callable[[Term], NDArray[np.float64]]
 _KINDS = (pa.string(), pa.int32(), pa.int64(), pa.int32())
@@ -200,10 +207,15 @@ def _finite(column: Any) -> NDArray[np.float64]:
     values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
     overflown = np.isinf(values).sum() + np.isnan(values).sum() - column.null_count
     if overflown:
-        raise EventLogError(
-            "sums of a value column are larger than any number",
-            got=f"{overflown:,} sums beyond 1.8e308",
-            allowed="values whose sums are finite",
-            hint="clean or rescale the value column",
-        )
+        raise too_large(f"{overflown:,} sums beyond 1.8e308")
     return values
+
+
+def too_large(got: str = "a sum beyond 1.8e308") -> EventLogError:
+    """Return the error for sums past all floats."""
+    return EventLogError(
+        "sums of a value column are larger than any number",
+        got=got,
+        allowed="values whose sums are finite",
+        hint="clean or rescale the value column",
+    )

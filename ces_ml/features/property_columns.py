@@ -1,4 +1,4 @@
-"""Properties of events in DuckDB: columns as numbers, lengths of time, text, and filters on them.
+"""Properties of events: columns as numbers, lengths of time, text, and filters on them.
 
 What a column may hold to be summed, compared or counted is settled here, before anything is
 counted; a column of text serves as numbers where every value in it is one (CSV files are text).
@@ -10,12 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ces_ml.errors import EventLogError, did_you_mean, show
+from ces_ml.features.dialect import DUCKDB, Dialect
 from ces_ml.spec.where import parse_where
 from ces_ml.sql.filters import Kind, filter_sql
 from ces_ml.sql.plan import Property
-from ces_ml.sql.quoting import identifier
 
-__all__ = ["FLOATS", "NOTHING", "UNSIGNED", "WHOLE", "Ask", "filter_column", "property_column"]
+__all__ = [
+    "FLOATS",
+    "NOTHING",
+    "UNSIGNED",
+    "WHOLE",
+    "Ask",
+    "filter_column",
+    "filter_columns",
+    "property_column",
+]
 
 #: Asks ``source`` a question in SQL and returns the only row of the answer.
 Ask = Callable[[str], tuple[Any, ...]]
@@ -28,7 +37,9 @@ _TEXTS = ("VARCHAR", "UUID")
 _MOMENTS = ("DATE", "TIME", "TIMESTAMP", "INTERVAL")
 
 
-def property_column(ask: Ask, wanted: Property, types: Mapping[str, str]) -> str:
+def property_column(
+    ask: Ask, wanted: Property, types: Mapping[str, str], dialect: Dialect = DUCKDB
+) -> str:
     """Return the SQL of a value column, as its kind asks.
 
     Raises
@@ -38,13 +49,13 @@ def property_column(ask: Ask, wanted: Property, types: Mapping[str, str]) -> str
     """
     kind = _type(wanted.column, types, "which a count reads")
     if wanted.kind == "number":
-        return _number(ask, wanted.column, kind)
+        return _number(ask, wanted.column, kind, dialect)
     if wanted.kind == "seconds":
-        return _seconds(ask, wanted.column, kind)
-    return _text(wanted.column, kind)
+        return _seconds(ask, wanted.column, kind, dialect)
+    return _text(wanted.column, kind, dialect)
 
 
-def filter_column(ask: Ask, where: str, types: Mapping[str, str]) -> str:
+def filter_column(ask: Ask, where: str, types: Mapping[str, str], dialect: Dialect = DUCKDB) -> str:
     """Return the SQL of a filter: true or false for every event, never null.
 
     Raises
@@ -56,9 +67,9 @@ def filter_column(ask: Ask, where: str, types: Mapping[str, str]) -> str:
     def column_sql(column: str, kind: Kind) -> str:
         held = _type(column, types, f"which the filter {show(where)} names")
         if kind == "anything":
-            return _present(identifier(column), held)
+            return _present(dialect.column(column), held)
         readers = {"number": _as_number, "text": _as_text, "truth": _as_truth}
-        found = readers[kind](ask, column, held)
+        found = readers[kind](ask, column, held, dialect)
         if found is None:
             raise EventLogError(
                 f"column {show(column)} can't be compared with {_COMPARED[kind]}",
@@ -69,7 +80,19 @@ def filter_column(ask: Ask, where: str, types: Mapping[str, str]) -> str:
             )
         return found
 
-    return filter_sql(parse_where(where), column_sql)
+    return filter_sql(parse_where(where), column_sql, dialect.literal)
+
+
+def filter_columns(where: str) -> list[str]:
+    """Return the columns that a filter names."""
+    named: list[str] = []
+
+    def collect(column: str, kind: object) -> str:
+        named.append(column)
+        return ""
+
+    filter_sql(parse_where(where), collect)
+    return named
 
 
 _COMPARED = {"number": "a number", "text": "text", "truth": "true or false"}
@@ -95,9 +118,9 @@ def _is_number(kind: str) -> bool:
     return kind in (*WHOLE, *UNSIGNED, *FLOATS) or kind.startswith("DECIMAL")
 
 
-def _number(ask: Ask, column: str, kind: str) -> str:
-    name = identifier(column)
-    number = f"TRY_CAST({name} AS DOUBLE)"
+def _number(ask: Ask, column: str, kind: str, dialect: Dialect) -> str:
+    name = dialect.column(column)
+    number = dialect.number.format(name)
     if not (_is_number(kind) or kind in ("VARCHAR", "BOOLEAN", NOTHING)):
         raise EventLogError(
             f"column {show(column)} can't be summed",
@@ -107,7 +130,7 @@ def _number(ask: Ask, column: str, kind: str) -> str:
         )
     bad = ask(
         f"SELECT COUNT(*) FROM source WHERE {name} IS NOT NULL "
-        f"AND ({number} IS NULL OR NOT isfinite({number}))"
+        f"AND ({number} IS NULL OR NOT ({dialect.finite.format(number)}))"
     )[0]
     if bad:
         raise EventLogError(
@@ -119,9 +142,9 @@ def _number(ask: Ask, column: str, kind: str) -> str:
     return number
 
 
-def _seconds(ask: Ask, column: str, kind: str) -> str:
+def _seconds(ask: Ask, column: str, kind: str, dialect: Dialect) -> str:
     if kind == "INTERVAL":
-        return f"epoch({identifier(column)})"
+        return dialect.seconds.format(dialect.column(column))
     if kind.startswith("TIME") or kind in ("DATE", "BOOLEAN"):
         raise EventLogError(
             f"column {show(column)} does not hold lengths of time",
@@ -129,17 +152,17 @@ def _seconds(ask: Ask, column: str, kind: str) -> str:
             allowed="intervals, or numbers of seconds",
             hint="name a duration column as property, or use `until` to measure pairs of events",
         )
-    return _number(ask, column, kind)
+    return _number(ask, column, kind, dialect)
 
 
-def _text(column: str, kind: str) -> str:
-    name = identifier(column)
+def _text(column: str, kind: str, dialect: Dialect) -> str:
+    name = dialect.column(column)
     if kind in FLOATS:
         # 0 and −0 are one value; NaN is what pandas writes for none.
-        return f"CASE WHEN NOT isnan({name}) THEN CAST({name} + 0 AS VARCHAR) END"
+        return f"CASE WHEN NOT isnan({name}) THEN CAST({name} + 0 AS STRING) END"
     simple = _is_number(kind) or kind in (*_TEXTS, "BOOLEAN", NOTHING)
     if simple or (kind.startswith(("ENUM(", *_MOMENTS)) and not kind.endswith("]")):
-        return f"CAST({name} AS VARCHAR)"
+        return f"CAST({name} AS STRING)"
     raise EventLogError(
         f"the values of column {show(column)} can't be told apart",
         got=f"type {kind}",
@@ -148,30 +171,30 @@ def _text(column: str, kind: str) -> str:
     )
 
 
-def _as_number(ask: Ask, column: str, kind: str) -> str | None:
-    name = identifier(column)
+def _as_number(ask: Ask, column: str, kind: str, dialect: Dialect) -> str | None:
+    name = dialect.column(column)
     if _is_number(kind):
         return _present(name, kind)
     if kind == NOTHING:
         return f"CAST({name} AS DOUBLE)"
     if kind != "VARCHAR":
         return None
-    number = f"TRY_CAST({name} AS DOUBLE)"
+    number = dialect.number.format(name)
     words = ask(
         f"SELECT COUNT(*) FROM source WHERE {name} IS NOT NULL "
-        f"AND ({number} IS NULL OR NOT isfinite({number}))"
+        f"AND ({number} IS NULL OR NOT ({dialect.finite.format(number)}))"
     )[0]
     return None if words else number
 
 
-def _as_text(ask: Ask, column: str, kind: str) -> str | None:
+def _as_text(ask: Ask, column: str, kind: str, dialect: Dialect) -> str | None:
     if kind in (*_TEXTS, NOTHING) or (kind.startswith("ENUM(") and not kind.endswith("]")):
-        return f"CAST({identifier(column)} AS VARCHAR)"
+        return f"CAST({dialect.column(column)} AS STRING)"
     return None
 
 
-def _as_truth(ask: Ask, column: str, kind: str) -> str | None:
-    name = identifier(column)
+def _as_truth(ask: Ask, column: str, kind: str, dialect: Dialect) -> str | None:
+    name = dialect.column(column)
     if kind == "BOOLEAN":
         return name
     if kind == NOTHING:

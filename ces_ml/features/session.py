@@ -34,6 +34,11 @@ class Session(Protocol):
         """Whether its memory is limited: then a long result is read in order, never as a whole."""
         ...
 
+    @property
+    def has_uuids(self) -> bool:
+        """Whether UUIDs are a type of their own; otherwise they are text."""
+        ...
+
     def prelude(
         self, schema: EventSchema, properties: Sequence[Property], filters: Sequence[str] = ()
     ) -> tuple[str, bool]:
@@ -49,6 +54,13 @@ class Session(Protocol):
 
     def make(self, kind: str, name: str, select: str) -> None:
         """Make a temporary relation of a query: a ``"VIEW"``, or a ``"TABLE"`` computed once."""
+        ...
+
+    def make_numbered(self, name: str, select: str, order: Sequence[str]) -> None:
+        """Make a table of a query with its rows numbered from 0, as the BIGINT column ``r``.
+
+        No two rows are equal in the expressions of `order`.
+        """
         ...
 
     def register(self, name: str, **columns: Any) -> None:

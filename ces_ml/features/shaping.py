@@ -17,11 +17,11 @@ from ces_ml.sql.quoting import float_literal, identifier, literal
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["LogShape", "column_types", "settled"]
+__all__ = ["PER_SECOND", "LogShape", "check_range", "column_types", "no_numbers", "settled"]
 
 #: The years 1 and 10000.
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_800_000_000
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _WHOLE = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"}
 _WHOLE |= {"UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
@@ -167,14 +167,14 @@ def _descend(
 def _time(con: duckdb.DuckDBPyConnection, column: str, expression: str, unit: str) -> str:
     """Return the expression for a TIMESTAMPTZ of a number of units since 1970."""
     kind = _type_of(con, expression)
-    factor = 10**6 // _PER_SECOND[unit] if unit != "ns" else 1
+    factor = 10**6 // PER_SECOND[unit] if unit != "ns" else 1
     if kind in _WHOLE:
         us = f"CAST({expression} AS HUGEINT) * {factor}"
         if unit == "ns":  # rounded down: an event must never move to a later microsecond
             us = f"({us} - (({us}) % 1000 + 1000) % 1000) // 1000"
     elif kind in ("FLOAT", "DOUBLE"):
         # A float of seconds is exact to a quarter of a microsecond at best: to the nearest.
-        scale = float_literal(1e6 / _PER_SECOND[unit])
+        scale = float_literal(1e6 / PER_SECOND[unit])
         us = f"TRY_CAST(round({expression} * {scale}) AS HUGEINT)"
     elif kind == "VARCHAR" or kind.startswith("DECIMAL"):
         number = f"TRY_CAST(trim(CAST({expression} AS VARCHAR)) AS DECIMAL(28, 9))"
@@ -182,7 +182,7 @@ def _time(con: duckdb.DuckDBPyConnection, column: str, expression: str, unit: st
         us = f"CAST(floor({number} * {factor}{' / 1000' if unit == 'ns' else ''}) AS HUGEINT)"
     else:
         return expression  # a timestamp needs no unit; what can't be a time is refused later
-    _check_range(con, column, us, unit)
+    _check_range_of(con, column, us, unit)
     return f"make_timestamptz(TRY_CAST({us} AS BIGINT))"
 
 
@@ -194,17 +194,26 @@ def _check_numbers(
         f"WHERE {expression} IS NOT NULL AND {number} IS NULL"
     ).fetchall()[0]
     if bad:
-        raise EventLogError(
-            f"column {show(column)} holds times that are no numbers",
-            got=f"{bad:,} rows, for example {show(example)}",
-            allowed=f"numbers of {unit} since 1970, as the unit in the event schema says",
-            hint="remove the unit if the times are text, or correct these rows",
-        )
+        raise no_numbers(column, bad, example, unit)
 
 
-def _check_range(con: duckdb.DuckDBPyConnection, column: str, us: str, unit: str) -> None:
-    """Refuse times that can't be of their unit: milliseconds read as seconds, or the reverse."""
+def no_numbers(column: str, bad: int, example: str, unit: str) -> EventLogError:
+    """Return the error for times that should be numbers and are text."""
+    return EventLogError(
+        f"column {show(column)} holds times that are no numbers",
+        got=f"{bad:,} rows, for example {show(example)}",
+        allowed=f"numbers of {unit} since 1970, as the unit in the event schema says",
+        hint="remove the unit if the times are text, or correct these rows",
+    )
+
+
+def _check_range_of(con: duckdb.DuckDBPyConnection, column: str, us: str, unit: str) -> None:
     first, last = con.execute(f"SELECT MIN({us}), MAX({us}) FROM raw").fetchall()[0]
+    check_range(column, first, last, unit)
+
+
+def check_range(column: str, first: float | None, last: float, unit: str) -> None:
+    """Refuse times that can't be of their unit, by the first and the last in UTC microseconds."""
     day = 86_400_000_000
     if first is None or (first >= _FIRST_US and 730 * day <= last < _LAST_US):
         return

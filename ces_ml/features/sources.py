@@ -15,7 +15,7 @@ from ces_ml.features.log_files import Keep, open_files
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["open_source"]
+__all__ = ["arrow_table", "open_source"]
 
 _TABLES = (
     "a path, a glob, a pandas or polars DataFrame, a pyarrow Table, a DuckDB relation or an "
@@ -87,7 +87,7 @@ def open_source(
         # A relation belongs to its own connection: stream it into ours.
         _copy(con, events.to_arrow_reader(), name)
         return False
-    con.register(name, _arrow_table(events, kind, schema))
+    con.register(name, arrow_table(events, schema))
     return False
 
 
@@ -98,10 +98,17 @@ def _copy(con: duckdb.DuckDBPyConnection, reader: Any, name: str) -> None:
     con.unregister("reader")
 
 
-def _arrow_table(events: Any, kind: str, schema: EventSchema) -> Any:
-    """Bring a frame of pandas, polars or pyarrow to an Arrow table, strictly."""
+def arrow_table(events: Any, schema: EventSchema) -> Any:
+    """Bring a frame of pandas, polars or pyarrow to an Arrow table, strictly.
+
+    Raises
+    ------
+    EventLogError
+        If it is no such frame, or can't be read as one.
+    """
     import pandas as pd
 
+    kind = type(events).__module__.partition(".")[0]
     if isinstance(events, pd.DataFrame):
         return _from_pandas(events, schema)
     if kind == "pyarrow":

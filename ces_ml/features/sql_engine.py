@@ -16,7 +16,7 @@ from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.events import EventSchema
 from ces_ml.features.engine import LogProfile, moment_of
 from ces_ml.features.history import read_history
-from ces_ml.features.judging import Sample, make_sample
+from ces_ml.features.judging import Sample, choose_rows, make_sample
 from ces_ml.features.long_counts import (
     count_blocks,
     count_matrix,
@@ -209,9 +209,15 @@ class SqlEngine:
                 )
 
     def _sampled(
-        self, spec: CountSpec, as_of: AsOf | None, outcome: OutcomeSpec | None, treated: Any
+        self,
+        spec: CountSpec,
+        as_of: AsOf | None,
+        outcome: OutcomeSpec | None,
+        treated: Any,
+        *,
+        held: bool = True,
     ) -> _Sampled:
-        """Make ``ev`` and ``cu``."""
+        """Make ``ev`` and ``cu``; without `held` the outcomes stay in the session."""
         profile = self.profile()
         plan = CountPlan.of(spec.terms, self.schema.value_col)
         self._check_values(spec)
@@ -226,6 +232,9 @@ class SqlEngine:
         as_of = as_of or _after(profile)
         make_candidates(self.session, log, as_of, outcome, max(plan.windows), report)
         value = f"p{properties.index(grows)}" if grows else None
+        if not held:
+            choose_rows(self.session, log, outcome, report, value=value, treated=treated)
+            return _Sampled(Sample(), report, unseen)
         sample = make_sample(self.session, log, outcome, report, value=value, treated=treated)
         return _Sampled(sample, report, unseen)
 

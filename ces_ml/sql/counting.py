@@ -56,6 +56,7 @@ def count_sql(
     arrival: bool = False,
     words: CountWords = COMMON,
     moment_us: int | None = None,
+    clustered: bool = False,
 ) -> str:
     """Return the query that counts: an event of type t counts for row r iff
     ``as_of − window ≤ ts < as_of`` and, with `arrival`, ``arrival < as_of``.
@@ -72,6 +73,9 @@ def count_sql(
     moment_us : int, optional
         With it every customer is a row at this moment: ``r`` is the customer's id, and ``cu`` is
         not read.
+    clustered : bool, default=False
+        Whether to group by ``customer_id`` too, which ``r`` determines: an engine whose executors
+        hold the events by customer then counts each row where its events are.
 
     Returns
     -------
@@ -80,32 +84,35 @@ def count_sql(
         stand in the order in which they should run.
     """  # noqa: D205 - the rule is one sentence
     part = part or plan.parts[0]
+    keys = "customer_id, r, code" if clustered else "r, code"
     aggregates = plan.of_part(part)
     names: Names = {p: f"p{k}" for k, p in enumerate(plan.properties)} | {
         f: f"f{k}" for k, f in enumerate(plan.filters)
     }
     if part.paired:
-        events = _pairs_known(words, arrival=arrival, moment_us=moment_us)
+        events = _pairs_known(words, arrival=arrival, moment_us=moment_us, clustered=clustered)
     else:
         used = {x for a in aggregates.values() for x in (a.value, a.where)}
         columns = [name for x, name in names.items() if x in used]
+        if clustered:
+            columns.append("customer_id")
         rows = _Rows.at(moment_us, "e")
         events = _events_known(plan, part, columns, words, rows, arrival=arrival)
     sql = {k: aggregate_sql(a, names, words) for k, a in aggregates.items()}
     if not part.daily:
         outputs = ", ".join(f"{text} AS a{k}" for k, text in sql.items())
-        return f"\nSELECT r, code, {outputs}\nFROM ({events}) j\nGROUP BY r, code"
+        return f"\nSELECT {keys}, {outputs}\nFROM ({events}) j\nGROUP BY {keys}"
     of_a_day = ", ".join(f"CAST({text} AS {words.double}) AS d{k}" for k, text in sql.items())
     caps = {k: a.cap_per_day for k, a in aggregates.items() if a.cap_per_day is not None}
     outputs = ", ".join(f"{capped_sql(f'd{k}', cap, words)} AS a{k}" for k, cap in caps.items())
     return f"""
-SELECT r, code, {outputs}
+SELECT {keys}, {outputs}
 FROM (
-  SELECT r, code, day, {of_a_day}
+  SELECT {keys}, day, {of_a_day}
   FROM ({events}) j
-  GROUP BY r, code, day
+  GROUP BY {keys}, day
 ) k
-GROUP BY r, code"""
+GROUP BY {keys}"""
 
 
 def count_in_order_sql(plan: CountPlan, *, arrival: bool = False) -> str:
@@ -166,7 +173,9 @@ def _day(us: str, words: CountWords) -> str:
     return f"CAST({day} AS {words.integer})" if words.whole_days else day
 
 
-def _pairs_known(words: CountWords, *, arrival: bool, moment_us: int | None) -> str:
+def _pairs_known(
+    words: CountWords, *, arrival: bool, moment_us: int | None, clustered: bool
+) -> str:
     """Return the query for the pairs of every row whose end lies inside the longest window.
 
     Of events at the same moment ends come first, so that one session may begin where another
@@ -177,7 +186,7 @@ def _pairs_known(words: CountWords, *, arrival: bool, moment_us: int | None) -> 
         of = _Rows.at(moment_us, "e")
         ends = _ends_sql(
             f"{of.r}, v.code",
-            f"{of.r} AS r, {of.as_of} AS as_of_us",
+            f"{of.r} AS r, {of.as_of} AS as_of_us, e.customer_id AS customer_id",
             words,
             of.joined,
             f"WHERE e.ts_us < {of.as_of} AND e.arrival_us < {of.as_of}",
@@ -186,8 +195,9 @@ def _pairs_known(words: CountWords, *, arrival: bool, moment_us: int | None) -> 
     else:
         ends = _ends_sql("e.customer_id, v.code", "e.customer_id AS customer_id", words)
         rows = _Rows.at(moment_us, "p")
+    whose = ", p.customer_id AS customer_id" if clustered else ""
     return f"""
-  SELECT {rows.r} AS r, p.code AS code, {rows.as_of} - p.ts_us AS age,
+  SELECT {rows.r} AS r{whose}, p.code AS code, {rows.as_of} - p.ts_us AS age,
     {_day("p.ts_us", words)} AS day,
     (p.ts_us - p.before_us) / {counted_number(1e6, words)} AS seconds
   FROM ({ends}) p {rows.joined}

@@ -27,7 +27,9 @@ ColumnSql = Callable[[str, Kind], str]
 ValueSql = Callable[[Value], str]
 
 
-def filter_sql(condition: Condition, column_sql: ColumnSql) -> str:
+def filter_sql(
+    condition: Condition, column_sql: ColumnSql, text: Callable[[str], str] = literal
+) -> str:
     """Return a boolean expression that is never null: true where the condition holds.
 
     Parameters
@@ -35,6 +37,8 @@ def filter_sql(condition: Condition, column_sql: ColumnSql) -> str:
     condition : Condition
     column_sql : callable
         Knows the log's columns and their types.
+    text : callable, optional
+        Returns the literal of a text; that of standard SQL when not given.
 
     Examples
     --------
@@ -42,7 +46,11 @@ def filter_sql(condition: Condition, column_sql: ColumnSql) -> str:
     >>> filter_sql(parse_where("a > 1 and not b"), lambda name, kind: f'"{name}"')
     'COALESCE("a" > 1 AND (NOT ("b")), FALSE)'
     """
-    return f"COALESCE({condition_sql(condition, column_sql)}, FALSE)"
+
+    def values(value: Value) -> str:
+        return text(value) if isinstance(value, str) else value_sql(value)
+
+    return f"COALESCE({condition_sql(condition, column_sql, values)}, FALSE)"
 
 
 def value_sql(value: Value) -> str:

@@ -48,14 +48,24 @@ def identifier(name: str, quote: str = '"', end: str = "", *, escape: str = "") 
     return quote + inside + end
 
 
-def literal(text: str) -> str:
-    """Return `text` as a string literal of standard SQL; single quotes are doubled.
+def literal(text: str, *, backslash: bool = False) -> str:
+    r"""Return `text` as a string literal; single quotes are doubled.
+
+    Parameters
+    ----------
+    text : str
+    backslash : bool, default=False
+        Whether the engine reads backslashes as escapes, as Spark does and standard SQL does not.
 
     Examples
     --------
     >>> literal("it's")
     "'it''s'"
+    >>> print(literal(r"it's \d", backslash=True))
+    'it\'s \\d'
     """
+    if backslash:
+        return "'" + _without_nul(text).replace("\\", r"\\").replace("'", r"\'") + "'"
     return "'" + _without_nul(text).replace("'", "''") + "'"
 
 

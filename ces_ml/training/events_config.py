@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from ces_ml.errors import ConfigError
 from ces_ml.events import EventSchema, preset_columns
 from ces_ml.features import AccountMapping, AdbcSource, PreparedLog
+from ces_ml.features.build import ENGINES
 from ces_ml.spec.as_of import parse_moment
 
 __all__ = ["EventsConfig"]
@@ -30,7 +31,10 @@ class EventsConfig(EventSchema):
         DuckDB database; relative to the configuration file. May be left out when events are passed
         from Python.
     table : str, optional
-        Table of a DuckDB database.
+        Table of a DuckDB database, beside its path; or, with ``engine: spark`` and no path, a
+        table or view that Spark knows.
+    format : str, optional
+        With ``engine: spark``, the format of what lies at the path, such as ``delta``.
     adbc : AdbcSource, optional
         A query of a database, in place of a path.
     since, until : date or datetime, optional
@@ -41,21 +45,22 @@ class EventsConfig(EventSchema):
         With it accounts are the customers.
     observed_until : date or datetime, optional
         End of the log's observation; the time of its last event when not given.
-    engine : {"duckdb"}, default="duckdb"
-        What counts.
+    engine : {"duckdb", "spark"}, default="duckdb"
+        What counts: DuckDB on this machine, or the Spark that the job runs in.
     """
 
     error_class = ConfigError
     called = "the section `events`"
     path: str | None = None
     table: str | None = None
+    format: str | None = Field(default=None, min_length=1)
     adbc: AdbcSource | None = None
     since: datetime | None = None
     until: datetime | None = None
     partition_col: str | None = Field(default=None, min_length=1)
     accounts: AccountMapping | None = None
     observed_until: datetime | None = None
-    engine: Literal["duckdb"] = "duckdb"
+    engine: Literal["duckdb", "spark"] = "duckdb"
 
     @model_validator(mode="before")
     @classmethod
@@ -71,8 +76,16 @@ class EventsConfig(EventSchema):
         return None if value is None else parse_moment(value)
 
     def model_post_init(self, context: object) -> None:
-        """Refuse two logs at once."""
+        """Refuse two logs at once, and a format that nothing reads."""
         super().model_post_init(context)
+        if self.format is not None and (self.engine != "spark" or self.path is None):
+            raise ConfigError(
+                "the format of the event log is named, but nothing reads it",
+                got=f"format: {self.format} with engine: {self.engine}"
+                + ("" if self.path else " and no path"),
+                allowed="format with a path and `engine: spark`",
+                hint="add `engine: spark`, or leave out `format`",
+            )
         if self.path is not None and self.adbc is not None:
             raise ConfigError(
                 "two event logs are named",
@@ -92,15 +105,36 @@ class EventsConfig(EventSchema):
         return self.path if self.adbc is None else self.adbc
 
     @property
+    def named(self) -> bool:
+        """Whether a log is named: by a path, a query, or as a table of Spark."""
+        return self.source is not None or (self.engine == "spark" and self.table is not None)
+
+    @property
     def described(self) -> str | None:
         """The log in words, without an address or a secret."""
+        if self.source is None:
+            return self.table if self.named else None
         return self.path if self.adbc is None else self.adbc.described
 
     @property
     def options(self) -> dict[str, Any]:
         """What `open_engine` is to know beside the log and its columns."""
-        keys = ("table", "since", "until", "partition_col", "accounts", "observed_until")
+        keys = ("table", "format", "since", "until", "partition_col", "accounts", "observed_until")
         return {k: getattr(self, k) for k in keys if getattr(self, k) is not None}
+
+    def on(self, engine: str | None) -> EventsConfig:
+        """Return the section with another engine; itself without one.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such engine.
+        """
+        if engine is None:
+            return self
+        if engine not in ENGINES:
+            raise ConfigError.unknown("unknown engine", engine, ENGINES, hint="correct the engine")
+        return self.model_copy(update={"engine": engine})
 
     def located(self, folder: str | os.PathLike[str]) -> EventsConfig:
         """Return the section with its paths relative to `folder`.
@@ -108,7 +142,7 @@ class EventsConfig(EventSchema):
         A prepared log names its columns itself.
         """
         changes: dict[str, Any] = {}
-        if self.path is not None:
+        if self.path is not None and "://" not in self.path:
             changes["path"] = os.path.join(folder, self.path)
             if PreparedLog.is_at(changes["path"]):
                 known = PreparedLog.read(changes["path"]).schema_with(self)

@@ -313,7 +313,7 @@ def count_for_training(
         If no log is named.
     """
     source = config.events.source if events is None else events
-    if source is None:
+    if source is None and not config.events.named:
         raise ConfigError(
             "no event log is named",
             got="no events.path",

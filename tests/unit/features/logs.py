@@ -253,7 +253,7 @@ def lives(
     customers: list[object],
     kinds: list[str],
     moments: list[int],
-    other: str,
+    columns: tuple[str, ...],
 ) -> list[Event]:
     """Customers known long before, with events on the edges of the outcome's own windows."""
     ends = [0, outcome.gap.us, outcome.reach, -outcome.reach, outcome.gap.us - outcome.reach]
@@ -266,11 +266,12 @@ def lives(
     found = []
     for customer in customers:
         at, arrived = draw(st.lists(times, max_size=4)), min(moments) - 30 * DAY
-        found.append(Event(customer, kinds[-1], arrived, arrived, {"value": 0.0, other: 0.0}))
+        numbers = dict.fromkeys(("value", *columns), 0.0)
+        found.append(Event(customer, kinds[-1], arrived, arrived, numbers))
         for t in at:
             value = draw(st.sampled_from([1.0, 1.125, 2.0]))
             kind = draw(st.sampled_from(kinds))
-            found.append(Event(customer, kind, t, t, {"value": value, other: value}))
+            found.append(Event(customer, kind, t, t, dict.fromkeys(("value", *columns), value)))
     return found
 
 
@@ -334,7 +335,7 @@ def questions(draw: st.DrawFn, *, with_outcome: bool, dated: bool = False) -> Qu
             log.append(Event(customers[0], kind, at, at, blank))
     outcome = draw(outcomes(kinds, names[3:5])) if with_outcome else None
     if outcome is not None:
-        log += draw(lives(outcome, customers, kinds, moments, other))
+        log += draw(lives(outcome, customers, kinds, moments, names[3:5]))
     anchor = AsOfAnchor(
         Duration(draw(st.sampled_from(["0d", "1s", "1h", "7d"]))),
         draw(st.sampled_from([kinds[0], *kinds])),

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from ces_ml.errors import EventLogError, SpecError
 from ces_ml.events import EventSchema
 from ces_ml.features import AccountMapping, build_counts
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountSpec, Term
 from ces_ml.training import TrainingConfig
 from ces_ml.training.job import count_for_training
 
+from .engines import ENGINES
 from .refusals import refused
 
 DAY = 86_400_000_000

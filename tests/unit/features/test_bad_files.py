@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ces_ml.errors import EventLogError
-from ces_ml.features.build import ENGINES
 
+from .engines import ENGINES
 from .refusals import LOG, refused
 
 

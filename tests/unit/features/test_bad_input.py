@@ -14,9 +14,9 @@ import pytest
 from ces_ml.errors import CesWarning, EventLogError, SpecError
 from ces_ml.events import EventSchema
 from ces_ml.features import build_counts
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountRule, CountSpec, CountTable, OutcomeSpec, Term
 
+from .engines import ENGINES
 from .refusals import LOG, SPEC, refused
 
 

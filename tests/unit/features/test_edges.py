@@ -10,11 +10,11 @@ import pytest
 from ces_ml.errors import EventLogError
 from ces_ml.events import EventSchema
 from ces_ml.features import build_counts
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountSpec, CountTable, OutcomeSpec
 from ces_ml.spec.as_of import AsOfAnchor
 from ces_ml.spec.duration import Duration
 
+from .engines import ENGINES
 from .logs import BASES, DAY
 from .reference import moment
 

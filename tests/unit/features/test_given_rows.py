@@ -13,9 +13,9 @@ import pytest
 
 from ces_ml.errors import EventLogError, SpecError
 from ces_ml.features import build_counts, open_engine
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import AsOfTable, CountSpec, LabelSpec, OutcomeSpec
 
+from .engines import ENGINES
 from .refusals import LOG, SPEC, refused
 
 MOMENTS = ["2024-01-02", "2024-02-10", "2024-01-25", "2024-01-25", "2024-02-11", "2024-01-25", None]

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from ces_ml.errors import CesError, CesWarning
 from ces_ml.events import EventSchema
 from ces_ml.features import open_engine
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountSpec
 from ces_ml.spec.as_of import parse_as_of, to_us
 
+from .engines import ENGINES
 from .logs import DAY, Question, questions, to_arrow
 from .reference import seen
 

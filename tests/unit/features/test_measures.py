@@ -13,9 +13,9 @@ import pytest
 from ces_ml.errors import EventLogError, SpecError
 from ces_ml.events import EventSchema
 from ces_ml.features import build_counts
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountRule, CountSpec, CountTable, Duration, Term
 
+from .engines import ENGINES
 from .refusals import refused
 
 HOUR = pd.Timedelta("1h")

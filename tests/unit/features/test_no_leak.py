@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from ces_ml.errors import CesError, CesWarning, SpecError
 from ces_ml.events import EventSchema
 from ces_ml.features import build_counts, open_engine
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountRule, CountSpec, CountTable, OutcomeSpec
 from ces_ml.spec.as_of import to_us
 
+from .engines import ENGINES
 from .logs import DAY, KINDS, Question, questions, to_arrow, with_log
 from .reference import Event
 

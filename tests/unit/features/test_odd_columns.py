@@ -15,8 +15,9 @@ import pytest
 from ces_ml.errors import CesError, SpecError
 from ces_ml.events import EventSchema
 from ces_ml.features import build_counts
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountSpec, Term
+
+from .engines import ENGINES
 
 SPEC = CountSpec.of(["login"], window="30d")
 IDS = [uuid.UUID(int=2**127 + 5), uuid.UUID(int=7)]

@@ -10,10 +10,10 @@ import pytest
 from ces_ml.errors import EventLogError, SpecError
 from ces_ml.events import EventSchema
 from ces_ml.features import build_counts
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountRule, CountSpec, CountTable, OutcomeSpec
 from ces_ml.spec.as_of import to_us
 
+from .engines import ENGINES
 from .logs import DAY
 from .reference import moment
 

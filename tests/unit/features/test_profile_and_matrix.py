@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from ces_ml.events import EventSchema
 from ces_ml.features import open_engine
-from ces_ml.features.build import ENGINES
 from ces_ml.features.matrix import LongCounts, long_to_csr
 from ces_ml.spec import Term
 from ces_ml.spec.as_of import to_us
 from ces_ml.sql import CountPlan
+
+from .engines import ENGINES
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from ces_ml.events import EventSchema
 from ces_ml.features import build_counts
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountSpec, CountTable, OutcomeSpec
+
+from .engines import ENGINES
 
 AS_OF = ["2024-04-01", "2024-05-01", "2024-06-01"]
 CHURN = OutcomeSpec(task="churn", silence_of="*", horizon="5d", gap="1d", active_within="5d")

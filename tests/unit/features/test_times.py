@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ces_ml.features import LogProfile, build_counts, open_engine
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountSpec
 from ces_ml.spec.as_of import to_us
+
+from .engines import ENGINES
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -9,9 +9,9 @@ import pytest
 
 from ces_ml.errors import EventLogError, SpecError
 from ces_ml.features import build_counts
-from ces_ml.features.build import ENGINES
 from ces_ml.spec import CountSpec, CountTable, OutcomeSpec
 
+from .engines import ENGINES
 from .refusals import refused
 
 T = pd.Timestamp("2024-02-01")
