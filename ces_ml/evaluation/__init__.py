@@ -15,6 +15,7 @@ from ces_ml.evaluation.comparison import comparison
 from ces_ml.evaluation.cross_validation import PurgedGroupTimeSeriesSplit
 from ces_ml.evaluation.curves import gains_table, score_distribution
 from ces_ml.evaluation.data_verdict import DataVerdict, OutcomeData, TermData, data_verdict
+from ces_ml.evaluation.distributed import SparkMetrics, spark_metrics
 from ces_ml.evaluation.findings import FINDINGS, Finding, sorted_findings
 from ces_ml.evaluation.metric_intervals import (
     YARDSTICK,
@@ -63,6 +64,7 @@ __all__ = [
     "OutcomeData",
     "PurgedGroupTimeSeriesSplit",
     "ReliabilityBin",
+    "SparkMetrics",
     "TermData",
     "TimeSplit",
     "VendorBar",
@@ -89,6 +91,7 @@ __all__ = [
     "recalibrate",
     "score_distribution",
     "sorted_findings",
+    "spark_metrics",
     "split_by_time",
     "univariate_weights",
     "vendor_bar",

@@ -19,6 +19,7 @@ from ces_ml.linear.constraints import (
     compile_constraints,
     parse_constraint,
 )
+from ces_ml.linear.distributed import SparkRows, fit_spark
 from ces_ml.linear.estimator import ConstrainedLogisticRegression
 from ces_ml.linear.inference import WeightIntervals, weight_intervals, with_intervals
 from ces_ml.linear.out_of_core import fit_parquet
@@ -45,11 +46,13 @@ __all__ = [
     "Share",
     "Sign",
     "SolverResult",
+    "SparkRows",
     "Sum",
     "WeightIntervals",
     "choose_alpha",
     "compile_constraints",
     "fit_parquet",
+    "fit_spark",
     "parse_constraint",
     "price_of_rules",
     "prices_table",
