@@ -84,6 +84,16 @@ def test_one_store_that_fails_loses_no_weight_set_of_several(home: Path) -> None
     assert sorted(w.name for w in kept) == ["second", "trial_conversion"]
 
 
+def test_weights_that_can_t_be_written_to_a_file_are_logged_all_the_same(home: Path) -> None:
+    (home / "taken").mkdir()
+    done = call("train", "conversion.yaml", "--store", "mlflow.db", "--output", "taken")
+    assert done.exit_code == 2
+    assert "taken" in done.stderr
+    assert "ROC AUC" in done.stdout
+    run = re.search(r"ces-ml promote ([0-9a-f]{32})", done.stdout)[1]
+    assert Tracker("mlflow.db").load(run).name == "trial_conversion"
+
+
 def test_a_store_or_name_that_can_t_be_is_told_before_the_training(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,3 +126,15 @@ def test_fits_without_a_weight_set_of_their_own_get_a_run_to_stand_below(
     assert table == {"columns": ["fold"], "data": [[1]]}
     (child,) = below(store, run_id)
     assert child.data.metrics == {"weight/login": 1.0}
+
+
+def test_a_group_whose_end_can_t_be_written_is_told_in_words(
+    tracker: Tracker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(store.client), "set_terminated", refuse)
+    with pytest.raises(TrackingError, match="the disk of the tracking store is full"):
+        with tracker.group("several"):
+            pass

@@ -14,7 +14,7 @@ from ces_ml.errors import TrackingError
 from ces_ml.tracking import Move, Tracker, alias_history, rollback
 from ces_ml.tracking.gate import RuleResult
 from ces_ml.tracking.history import HISTORY, held_before, moves_of, next_key
-from ces_ml.tracking.registry import model_of_run, move_alias, version_of
+from ces_ml.tracking.registry import model_of_run, move_alias, version_of, versions_of
 from ces_ml.tracking.store import Store, open_store
 from ces_ml.weights import Band, Scale, WeightedTerm, WeightSet
 
@@ -203,7 +203,52 @@ def test_a_move_that_the_store_refuses_leaves_no_trace_in_the_history(
     found = alias_history("churn", store=tracker.store)
     tags = store.client.get_registered_model("churn").tags
     assert len([k for k in tags if k.startswith(HISTORY)]) == 3
+    assert len(found.moves) == 3
+    assert found.moved_otherwise == ()
     assert found.now == {"champion": "3"}
+    [version] = [v for v in versions_of(store, "churn") if str(v.version) == "4"]
+    assert not [tag for tag in version.tags if tag.startswith("promoted_")]
+
+
+def test_a_refused_move_leaves_the_tags_of_the_promotion_before(
+    tracker: Tracker, store: Store, three, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError("disk is full")
+
+    [before] = [v.tags for v in versions_of(store, "churn") if str(v.version) == "1"]
+    monkeypatch.setattr(type(store.client), "set_registered_model_alias", refuse)
+    with pytest.raises(TrackingError, match="can't be written"):
+        tracker.promote(three[0], "churn", reason="another reason")
+    monkeypatch.undo()
+    [after] = [v.tags for v in versions_of(store, "churn") if str(v.version) == "1"]
+    assert after == before
+
+
+def test_the_override_of_an_earlier_promotion_is_not_said_of_a_later_one(
+    store: Store, log
+) -> None:
+    model = model_of_run(store, log(simple(1.0)))
+    failed = (RuleResult("verdict", "beats counting", "no", False),)
+    beside = {"override_because": "a pilot", "override_by": "ana", "override_at": AT}
+    move_alias(store, model, "other", "challenger", None, beside, failed)
+    move_alias(store, model, "other", "champion", "it has proved itself")
+    tags = version_of(store, "other", alias="champion").tags
+    assert tags["promoted_to"] == "champion"
+    assert not {"override_because", "override_by", "override_at", "gate", "gate_rules"} & set(tags)
+    moves = alias_history("other", store=store.uri).moves
+    assert [(m.alias, m.override) for m in moves] == [("challenger", "a pilot"), ("champion", "")]
+
+
+def test_a_version_that_was_registered_on_mlflow_s_page_is_promoted_and_not_made_again(
+    tracker: Tracker, store: Store, log
+) -> None:
+    run_id = log(simple(1.0))
+    model = model_of_run(store, run_id)
+    store.client.create_registered_model("by hand")
+    store.client.create_model_version("by hand", model.artifact_location, run_id)
+    assert tracker.promote(run_id, "by hand") == "1"
+    assert len(versions_of(store, "by hand")) == 1
 
 
 @given(

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from ces_ml.errors import NotLoggedError, TrackingError
-from ces_ml.tracking import Tracker, list_outbox, resume_outbox
+from ces_ml.tracking import ChildRun, Tracker, list_outbox, resume_outbox
+from ces_ml.tracking import outbox as outbox_module
 from ces_ml.tracking import tracker as tracker_module
 from ces_ml.tracking.outbox import OUTBOX
 from ces_ml.tracking.pending import LOG_ID_TAG, read_pending
@@ -342,3 +343,31 @@ def test_two_processes_that_resume_at_once_log_every_run_once(
     logged = [int(job.communicate(timeout=240)[0]) for job in jobs]
     assert sum(logged) == 4
     assert sorted(r.info.run_name for r in runs(store)) == [f"run {k}" for k in range(4)]
+
+
+def test_numbers_of_children_that_are_none_do_not_keep_a_run_from_the_outbox(
+    keep, tracker: Tracker, store: Store
+) -> None:
+    none = float("nan")
+    child = ChildRun("fold 1", "backtest", metrics={"roc_auc": none, "rows": 3}, weights={"a": none})
+    entry = keep(children=[child])
+    assert (entry / "run.json").is_file()
+    [done] = resume_outbox(tracker.store, entry.parent)
+    assert done.info is not None
+    [below] = done.info.children
+    assert store.client.get_run(below).data.metrics == {"rows": 3.0}
+
+
+def test_whatever_goes_wrong_in_keeping_a_run_is_told_beside_why_it_was_not_logged(
+    tracker: Tracker, weight_set: WeightSet, broken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise ValueError("Out of range float values are not JSON compliant")
+
+    broken()
+    monkeypatch.setattr(outbox_module, "write_pending", fail)
+    with pytest.raises(NotLoggedError, match="could not be kept on disk either") as caught:
+        tracker.log_run(weight_set, **RUN)
+    assert caught.value.entry is None
+    for words in ("No space left", "not JSON compliant", "write it out with --output"):
+        assert words in str(caught.value)

@@ -14,7 +14,23 @@ import pytest
 
 from ces_ml.errors import TrackingError
 from ces_ml.tracking import Tracker, default_store, open_store
+from ces_ml.tracking.explain import without_password
 from ces_ml.tracking.store import resolve_store, sqlite_path
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://ana:pa/ss@host/db", "postgresql://…@host/db"),
+        ("mysql+pymysql://ana:p@/ss@host:1/db", "mysql+pymysql://…@host:1/db"),
+        ("http://ana:secret@host:5000/x", "http://…@host:5000/x"),
+        ("http://host:5000/models@champion", "http://host:5000/models@champion"),
+        ("sqlite:////data/a@b.db", "sqlite:////data/a@b.db"),
+    ],
+)
+def test_a_password_is_left_out_whatever_signs_it_has(text: str, shown: str) -> None:
+    assert without_password(text) == shown
+    assert without_password(f"can't open {text!r}: no") == f"can't open {shown!r}: no"
 
 
 def test_the_default_store_is_the_environment_s(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,14 @@ def test_forbidden_signs_may_not_flip(forbidden, passed) -> None:
     assert found.found == ("none" if passed else "1: 'login' +1 → −1")
 
 
+@pytest.mark.parametrize("forbidden", [["logn"], ["login", "sign_*"]])
+def test_forbidden_signs_of_events_that_are_not_there_cant_be_judged(forbidden) -> None:
+    found = judge({"forbid_sign_flips": forbidden}, Evidence(weights(), weights()))
+    assert not found.passed
+    assert found.found.startswith(f"can't be judged: no event or term is called {forbidden[-1]!r}")
+    assert forbidden == ["login", "sign_*"] or "did you mean 'login'" in found.found
+
+
 @pytest.mark.parametrize(
     ("rule", "calibration", "passed"),
     [

@@ -20,12 +20,13 @@ import yaml
 
 from ces_ml.errors import CesWarning, ConfigError, EventLogError, SpecError, TrackingError
 from ces_ml.tracking import Tracker, alias_history, load_weight_set, open_store, rollback
-from ces_ml.tracking.registry import version_of
-from ces_ml.tracking.run_files import read_run_file
+from ces_ml.tracking.registry import model_of_run, version_of
+from ces_ml.tracking.run_files import read_run_file, run_of
 from ces_ml.tracking.store import Store
 from ces_ml.tracking.ui import ui_command, ui_environment
 from ces_ml.training import TrainingConfig, compare_runs, judge_promotion, promote, train
 from ces_ml.training.comparing_runs import config_of_run
+from ces_ml.training.promoting import carry_out
 from ces_ml.training.recording import record
 
 RULES = {
@@ -189,6 +190,60 @@ def test_a_champion_whose_file_is_gone_fails_the_rules_about_it(
     for rule in ("beats_champion", "forbid_sign_flips", "most_band_changes"):
         assert not found[rule].passed
         assert "version 1, which the alias points at, can't be read" in found[rule].found
+
+
+def test_an_alias_that_moved_since_it_was_judged_is_left_where_it_is(
+    tracker, store, asked, result, weak
+) -> None:
+    first = logged(tracker, weak, asked)
+    promote(first, "churn", override="old", store=tracker.store)
+    judged = judge_promotion(
+        logged(tracker, result.weight_set, asked), "churn", store=tracker.store
+    )
+    assert (judged.passed, judged.before) == (True, "1")
+    other = logged(tracker, result.weight_set.model_copy(update={"intercept": 0.5}))
+    tracker.promote(other, "churn", reason="a colleague was faster")
+    with pytest.raises(TrackingError, match="the alias has moved since the rules were judged"):
+        carry_out(judged)
+    assert str(version_of(store, "churn", alias="champion").version) == "2"
+    assert len(alias_history("churn", store=tracker.store).moves) == 2
+
+
+def test_a_store_that_fails_is_not_taken_for_a_run_without_rules(
+    tracker, asked, result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = logged(tracker, result.weight_set, asked)
+
+    def refuse(*args: object) -> None:
+        raise OSError("Connection reset by peer")
+
+    monkeypatch.setattr(type(open_store(tracker.store).client), "list_artifacts", refuse)
+    with pytest.raises(TrackingError, match="can't be reached"):
+        judge_promotion(run_id, "churn", store=tracker.store)
+
+
+def test_a_version_of_no_run_has_no_run(tracker, store, result, weak, tmp_path: Path) -> None:
+    run_id = logged(tracker, weak)
+    location = model_of_run(store, run_id).artifact_location
+    store.client.create_registered_model("bare")
+    store.client.create_model_version("bare", location)
+    assert run_of(store, "models:/bare/1") is None
+    file = result.weight_set.save(tmp_path / "new.json")
+    assert compare_runs([file, "models:/bare/1"], store=tracker.store).logged_to == ()
+
+
+def test_a_page_that_cant_be_kept_does_not_lose_the_comparison(
+    tracker, result, weak, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = logged(tracker, result.weight_set)
+
+    def refuse(*args: object) -> None:
+        raise OSError("Permission denied")
+
+    monkeypatch.setattr(type(open_store(tracker.store).client), "log_artifacts", refuse)
+    with pytest.warns(CesWarning, match=f"2 weight sets could not be kept in run {run_id}"):
+        found = compare_runs([weak.save(tmp_path / "a.json"), run_id], store=tracker.store)
+    assert (found.logged_to, len(found.comparison.changes)) == ((), 1)
 
 
 def test_an_override_that_is_blank_is_refused_first(tracker) -> None:
