@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from ces_ml.cli.app import Store, app, err, out, print_error, progress_bar, reported
 from ces_ml.cli.prepare import Options
-from ces_ml.errors import NotLoggedError
+from ces_ml.errors import CesError, NotLoggedError
 
 if TYPE_CHECKING:
-    from ces_ml.tracking import RunInfo
+    from ces_ml.tracking import RunInfo, Tracker
     from ces_ml.training import TrainingConfig, TrainingResult
     from ces_ml.weights import Verdict
 
@@ -64,9 +64,8 @@ def train(
 ) -> None:
     """Learn weights from the event log that a configuration names, and track them."""
     from ces_ml.cli.tables import print_result
-    from ces_ml.exporters import export
     from ces_ml.tracking import Tracker, check_name, grouped
-    from ces_ml.training import TrainingConfig, record
+    from ces_ml.training import TrainingConfig
 
     if len(configs) > 1 and (output or register):
         raise typer.BadParameter("--output and --register take one CONFIG")
@@ -88,29 +87,47 @@ def train(
     with grouped(trackers if track else [], [c.name for c in read]) as parents:
         for k, result in enumerate(results):
             # Everything is kept before anything is printed: the reader may go away.
-            written = export(result.weight_set, output) if output else None
-            info, error = None, None
+            written, unwritten = _written(result, output)
+            info, unlogged = None, None
             if track:
-                try:
-                    info = record(
-                        result,
-                        trackers[k],
-                        register_as=register,
-                        source=configs[k],
-                        children=children,
-                        parent_run_id=parents[k],
-                    )
-                except NotLoggedError as caught:  # the others are logged all the same
-                    error, failed = caught, True
+                given = {"register_as": register, "source": configs[k], "children": children}
+                info, unlogged = _logged(result, trackers[k], parents[k], given)
             print_result(out, result)
             if written:
                 out.print(f"weights written to {written}", soft_wrap=True)
             if info is not None:
                 _print_run(info, store or result.config.tracking.store, result.verdict)
-            if error is not None:
-                _print_not_logged(error, trackers[k].store)
+            if unwritten is not None:
+                print_error(unwritten)
+            if unlogged is not None:
+                _print_not_logged(unlogged, trackers[k].store)
+            failed = failed or unwritten is not None or unlogged is not None
     if failed:
         raise typer.Exit(2)
+
+
+def _written(result: TrainingResult, output: Path | None) -> tuple[Path | None, CesError | None]:
+    """Write the weights to a file, or return why not: they are logged all the same."""
+    from ces_ml.exporters import export
+
+    if output is None:
+        return None, None
+    try:
+        return export(result.weight_set, output), None
+    except CesError as error:
+        return None, error
+
+
+def _logged(
+    result: TrainingResult, tracker: Tracker, parent: str | None, given: dict[str, Any]
+) -> tuple[RunInfo | None, NotLoggedError | None]:
+    """Log a result, or return why not: the others are logged all the same."""
+    from ces_ml.training import record
+
+    try:
+        return record(result, tracker, parent_run_id=parent, **given), None
+    except NotLoggedError as error:
+        return None, error
 
 
 def _trained(configs: list[TrainingConfig], jobs: int) -> list[TrainingResult]:

@@ -164,6 +164,8 @@ def without_password(text: str) -> str:
     'mysql://host/db?user=ana&password=…'
     """
     text = re.sub(r"([?&](?:password|passwd|pwd|token)=)[^&\s'\"]*", r"\1…", text, flags=re.I)
+    # Addresses of databases may hold a / in the password; those of servers end their host at it.
+    text = re.sub(r"(?<!http)(?<!https)://[^/\s:@]*:\S*@", "://…@", text, flags=re.I)
     return re.sub(r"://[^/\s]*@", "://…@", text)
 
 

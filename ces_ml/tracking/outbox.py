@@ -139,8 +139,9 @@ def _kept(
     for folder in outboxes_of(uri, outbox):
         try:
             write_pending(run, folder / name)
-        except OSError as failed:
-            failures.append(f"{show(str(folder), 200)}: {failed.strerror or failed}")
+        except Exception as failed:  # the next folder, or at least both reasons
+            why = getattr(failed, "strerror", None) or failed
+            failures.append(f"{show(str(folder), 200)}: {why}")
         else:
             return folder / name, ""
     return None, "; ".join(failures)

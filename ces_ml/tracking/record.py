@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any, Literal
@@ -56,7 +56,8 @@ class ChildRun:
     metrics : mapping of str to float, optional
         How good it is. Values that are not finite are left out.
     weights : mapping of str to float, optional
-        Weight by term; logged under the keys that the parent's weights have.
+        Weight by term; logged under the keys that the parent's weights have. Those that are not
+        finite are left out too.
     """
 
     name: str
@@ -126,8 +127,21 @@ def run_record(
         check_artifact_path(path)
     finite = finite_metrics(metrics) | _weight_metrics(weight_set)
     return RunRecord(
-        params=short_params, metrics=finite, tags=short_tags, files=files, children=tuple(children)
+        params=short_params,
+        metrics=finite,
+        tags=short_tags,
+        files=files,
+        children=tuple(map(_finite_child, children)),
     )
+
+
+def _finite_child(child: ChildRun) -> ChildRun:
+    """Return the child with its finite numbers: the JSON of the outbox has no others."""
+    metrics, weights = (
+        {k: float(v) for k, v in values.items() if math.isfinite(v)}
+        for values in (child.metrics, child.weights)
+    )
+    return replace(child, metrics=metrics, weights=weights)
 
 
 def weights_table(weight_set: WeightSet) -> list[dict[str, Any]]:
@@ -181,7 +195,7 @@ def group_record(
     if tables:
         tags["mlflow.loggedArtifacts"] = _listed(tables)
     files = {path: _table(rows).encode() for path, rows in tables.items()}
-    return RunRecord({}, finite_metrics(metrics), tags, files, tuple(children))
+    return RunRecord({}, finite_metrics(metrics), tags, files, tuple(map(_finite_child, children)))
 
 
 def _who() -> dict[str, str]:

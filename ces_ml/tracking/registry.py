@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,7 @@ from ces_ml.errors import TrackingError, did_you_mean, show
 from ces_ml.tracking.explain import error_code, explaining
 from ces_ml.tracking.gate import RuleResult
 from ces_ml.tracking.history import NOWHERE, Move, forget_move, next_key, write_move
+from ces_ml.tracking.patience import GIVING_UP, patience
 from ces_ml.tracking.record import this_user
 from ces_ml.tracking.store import Store
 
@@ -32,6 +34,12 @@ __all__ = [
 FINGERPRINT_TAG = "ces.fingerprint"
 #: Characters of a rule's finding that a tag keeps: with every rule far below the 100,000 of a tag.
 _LONGEST_FOUND = 1000
+#: Tags by which a version tells of its last promotion; another one takes their place.
+_PROMOTION_TAGS = (
+    *("promoted_from", "promoted_to", "promoted_at", "promoted_by", "promoted_because"),
+    *("fingerprint", "gate", "gate_rules", "verdict"),
+    *("override_because", "override_by", "override_at"),
+)
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _ALIAS = re.compile(r"(?!(?i:latest$|v\d+$))[A-Za-z0-9_-]{1,255}")
@@ -158,7 +166,13 @@ def versions_of(store: Store, name: str) -> list[Any]:
 
 def version_holding(versions: Sequence[Any], model: Any) -> str | None:
     """Return the latest of the versions that holds a logged model, or None."""
-    held = [str(v.version) for v in versions if v.tags.get("ces.model_id") == model.model_id]
+    # One that was registered on MLflow's page has no tag of ours.
+    sources = (f"models:/{model.model_id}", model.artifact_location)
+    held = [
+        str(v.version)
+        for v in versions
+        if v.tags.get("ces.model_id") == model.model_id or v.source in sources
+    ]
     return max(held, key=int) if held else None
 
 
@@ -201,12 +215,18 @@ def move_alias(
     reason: str | None,
     beside: Mapping[str, str] = _NOTHING,
     rules: Sequence[RuleResult] = (),
+    judged_against: str | None = None,
 ) -> str:
     """Point `alias` of `name` at a logged model, registered if needed; return the version.
 
     The version keeps as tags what an alias does not: where it came from, when, who and why, the
-    results of the `rules` of the gate, and what stands in `beside`. The registered model keeps
-    every move; see `ces_ml.tracking.history`.
+    results of the `rules` of the gate, and what stands in `beside`; of an earlier promotion it
+    keeps nothing. The registered model keeps every move; see `ces_ml.tracking.history`.
+
+    Raises
+    ------
+    TrackingError
+        If the alias points elsewhere than at the version `judged_against`.
     """
     check_name(name)
     check_alias(alias)
@@ -218,6 +238,14 @@ def move_alias(
         before = str(dict(known.aliases).get(alias, NOWHERE))
         if before == version:
             return version
+        if judged_against not in (None, before):
+            raise TrackingError(
+                "the alias has moved since the rules were judged",
+                got=f"{alias} of {show(name)} at version {before}, judged against version "
+                f"{judged_against}",
+                allowed="an alias that stays where it is while the rules are judged",
+                hint="look at `ces-ml history`, then promote again: the rules are judged anew",
+            )
         key, now = next_key(known)
         failed = tuple(r.rule for r in rules if not r.passed)
         move = Move(
@@ -233,21 +261,44 @@ def move_alias(
             gate="" if not rules else "overridden" if failed else "passed",
             fingerprint=model.tags[FINGERPRINT_TAG],
         )
-        tags = {
-            "promoted_from": before,
-            "promoted_to": alias,
-            "promoted_at": now,
-            "promoted_by": move.by,
-            "promoted_because": move.because,
-            "fingerprint": move.fingerprint,
-            **({"gate": move.gate, "gate_rules": _as_json(rules)} if rules else {}),
-            **beside,
-        }
+        found = {"gate": move.gate, "gate_rules": _as_json(rules)} if rules else {}
         # History first: if the alias can't be moved, nothing has changed for any scorer.
-        for tag, value in tags.items():
-            store.client.set_model_version_tag(name, version, tag, value)
-        point_alias(store, name, key, move)
+        with _tags_of_promotion(store, name, move, {**found, **beside}):
+            point_alias(store, name, key, move)
     return version
+
+
+@contextmanager
+def _tags_of_promotion(
+    store: Store, name: str, move: Move, beside: Mapping[str, str]
+) -> Iterator[None]:
+    """Set the tags of a promotion and remove those of an earlier one; undo that if it fails."""
+    client, version = store.client, move.after
+    tags = {
+        "promoted_from": move.before,
+        "promoted_to": move.alias,
+        "promoted_at": move.at,
+        "promoted_by": move.by,
+        "promoted_because": move.because,
+        "fingerprint": move.fingerprint,
+        **beside,
+    }
+    [held] = [dict(v.tags) for v in versions_of(store, name) if str(v.version) == version]
+    stale = [tag for tag in _PROMOTION_TAGS if tag in held and tag not in tags]
+    try:
+        for tag, value in tags.items():
+            client.set_model_version_tag(name, version, tag, value)
+        for tag in stale:
+            client.delete_model_version_tag(name, version, tag)
+        yield
+    except BaseException:
+        with suppress(Exception), patience(GIVING_UP):
+            for tag in (*tags, *stale):
+                if tag in held:
+                    client.set_model_version_tag(name, version, tag, held[tag])
+                else:
+                    client.delete_model_version_tag(name, version, tag)
+        raise
 
 
 def point_alias(store: Store, name: str, key: str, move: Move) -> None:

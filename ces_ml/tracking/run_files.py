@@ -13,11 +13,13 @@ from ces_ml.tracking.load import parts_of
 from ces_ml.tracking.registry import version_of
 from ces_ml.tracking.store import Store
 
-__all__ = ["add_run_files", "read_run_file", "run_of"]
+__all__ = ["add_run_files", "has_run_file", "read_run_file", "run_of"]
 
 
 def run_of(store: Store, ref: str | os.PathLike[str]) -> str | None:
-    """Return the id of the run that made the weight set that `ref` means; None for a file.
+    """Return the id of the run that made the weight set that `ref` means.
+
+    None for a file, and for a model or version that was made without a run.
 
     Parameters
     ----------
@@ -30,12 +32,30 @@ def run_of(store: Store, ref: str | os.PathLike[str]) -> str | None:
         return parts[0]
     if kind == "model":
         with explaining(store.uri, f"find the logged model {parts[0]}"):
-            return str(store.client.get_logged_model(parts[0]).source_run_id)
+            return store.client.get_logged_model(parts[0]).source_run_id or None
     if kind == "alias":
-        return str(version_of(store, parts[0], alias=parts[1]).run_id)
+        return version_of(store, parts[0], alias=parts[1]).run_id or None
     if kind == "version":
-        return str(version_of(store, parts[0], number=str(int(parts[1]))).run_id)
+        return version_of(store, parts[0], number=str(int(parts[1]))).run_id or None
     return None
+
+
+def has_run_file(store: Store, run_id: str, path: str) -> bool:
+    """Return whether a run has an artifact of this path.
+
+    Raises
+    ------
+    TrackingError
+        If the store can't tell.
+    """
+    with explaining(store.uri, f"look for {show(path)} of run {run_id}"):
+        return path in _beside(store, run_id, path)
+
+
+def _beside(store: Store, run_id: str, path: str) -> list[str]:
+    """Return the paths of the artifacts that stand in one folder with `path`."""
+    folder = path.rpartition("/")[0] or None
+    return sorted(found.path for found in store.client.list_artifacts(run_id, folder))
 
 
 def read_run_file(store: Store, run_id: str, path: str) -> str:
@@ -47,12 +67,11 @@ def read_run_file(store: Store, run_id: str, path: str) -> str:
         If the run has no such artifact.
     """
     with explaining(store.uri, f"read {show(path)} of run {run_id}"):
-        folder = path.rpartition("/")[0] or None
-        held = [f.path for f in store.client.list_artifacts(run_id, folder)]
+        held = _beside(store, run_id, path)
         if path not in held:
             raise TrackingError(
                 f"the run has no artifact {show(path)}",
-                got=f"run {run_id} with {show(sorted(held), 200)}",
+                got=f"run {run_id} with {show(held, 200)}",
                 allowed="a run made by ces-ml",
                 hint="choose another run, or pass the configuration with --config",
             )

@@ -270,7 +270,7 @@ class Tracker:
         with explaining(store.uri, "log a group of runs"):
             own = {**group_record().tags, **short_values("tags", tags)}
             made = store.client.create_run(experiment_id, run_name=name, tags=own)
-        with _ending(store, made.info.run_id):
+        with _ending(store, made.info.run_id, doing="end a group of runs"):
             yield str(made.info.run_id)
 
     def log_tried(
@@ -363,7 +363,9 @@ class Tracker:
 
 
 @contextmanager
-def _ending(store: Store, run_id: str, end_time: int | None = None) -> Iterator[None]:
+def _ending(
+    store: Store, run_id: str, end_time: int | None = None, doing: str = "end the run"
+) -> Iterator[None]:
     """End the run when the block ends: finished, failed, or killed where it was interrupted."""
     try:
         yield
@@ -372,4 +374,5 @@ def _ending(store: Store, run_id: str, end_time: int | None = None) -> Iterator[
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
             store.client.set_terminated(run_id, status)
         raise
-    store.client.set_terminated(run_id, "FINISHED", end_time=end_time)
+    with explaining(store.uri, doing):
+        store.client.set_terminated(run_id, "FINISHED", end_time=end_time)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ces_ml.errors import CesError, SpecError, show
+from ces_ml.errors import CesError, CesWarning, SpecError, TrackingError, show
 from ces_ml.report import comparison_page
 from ces_ml.tracking import load_weight_set, open_store
 from ces_ml.tracking.load import parts_of
@@ -19,9 +20,10 @@ from ces_ml.training.comparing import WeightSetComparison, compare_weight_sets
 from ces_ml.training.config import TrainingConfig
 from ces_ml.weights import WeightSet
 
-__all__ = ["ComparedRuns", "compare_runs", "comparison_files", "config_of_run"]
+__all__ = ["CONFIG_FILE", "ComparedRuns", "compare_runs", "comparison_files", "config_of_run"]
 
 Ref = str | os.PathLike[str]
+#: Artifact of a run that holds the configuration it was trained with.
 CONFIG_FILE = "config.yaml"
 
 
@@ -82,6 +84,11 @@ def compare_runs(
         If one can't be found or read.
     ConfigError, EventLogError
         If a configuration is given and its log can't be read.
+
+    Warns
+    -----
+    CesWarning
+        If the page could not be kept in a run.
     """
     names = _names(refs)
     sets: dict[str, WeightSet] = {n: load_weight_set(r, store) for n, r in names.items()}
@@ -99,8 +106,17 @@ def compare_runs(
     logged = []
     if log and opened is not None:
         for run_id in dict.fromkeys(run for run in list(runs.values())[1:] if run):
-            add_run_files(opened, run_id, comparison_files(comparison, page))
-            logged.append(run_id)
+            try:
+                add_run_files(opened, run_id, comparison_files(comparison, page))
+            except TrackingError as error:  # what was found is not lost for that
+                warnings.warn(
+                    f"the comparison of {len(sets)} weight sets could not be kept in run {run_id}: "
+                    f"{error.problem} ({error.got})",
+                    CesWarning,
+                    stacklevel=2,
+                )
+            else:
+                logged.append(run_id)
     return ComparedRuns(comparison, page, tuple(logged))
 
 

@@ -77,7 +77,8 @@ class PromotionConfig(SpecModel):
         Whether the weights must have been found to beat counting when they were trained.
     beats_champion : BeatsChampion, optional
     forbid_sign_flips : "all" or tuple of str, default=()
-        Events (names or patterns) whose weights may not change their sign.
+        Events or terms (names or patterns) whose weights may not change their sign. One that
+        neither weight set has can't be judged.
     most_band_changes : float, optional
         Largest share of the held-out customers who may change band, 0 to 1.
     calibration : CalibrationRule, optional

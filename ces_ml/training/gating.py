@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import translate
 
-from ces_ml.errors import WeightSetError, show
+from ces_ml.errors import WeightSetError, did_you_mean, show
 from ces_ml.exporters import check_parity
 from ces_ml.tracking import RuleResult
 from ces_ml.tracking.gate import NOT_BETTER
@@ -117,17 +117,28 @@ def _sign_flips(rules: PromotionConfig, evidence: Evidence) -> _Found:
     flips = sign_flips(evidence.champion, evidence.challenger)
     forbidden = rules.forbid_sign_flips
     if forbidden != "all":
-        globs = [re.compile(translate(pattern)) for pattern in forbidden]
+        terms = (*evidence.champion.terms, *evidence.challenger.terms)
+        known = list(dict.fromkeys(n for t in terms for n in (t.event, t.name)))
+        nobody = next((p for p in forbidden if not any(_meant(p, n) for n in known)), None)
+        if nobody is not None:  # misspelt, it would let every flip pass
+            return _Found(
+                False,
+                f"can't be judged: no event or term is called {show(nobody)}; "
+                f"{did_you_mean(nobody, known)}",
+            )
         flips = tuple(
-            f
-            for f in flips
-            if any(n in forbidden or any(g.match(n) for g in globs) for n in (f.event, f.term))
+            f for f in flips if any(_meant(p, n) for p in forbidden for n in (f.event, f.term))
         )
     if not flips:
         return _Found(True, "none")
     told = "; ".join(f"{show(f.term)} {_signed(f.before)} → {_signed(f.after)}" for f in flips[:5])
     more = f"; {len(flips) - 5} more" if len(flips) > 5 else ""
     return _Found(False, f"{len(flips)}: {told}{more}")
+
+
+def _meant(pattern: str, name: str) -> bool:
+    """Return whether a name or pattern of the rule means an event or term."""
+    return name == pattern or re.fullmatch(translate(pattern), name) is not None
 
 
 def _band_changes(rules: PromotionConfig, evidence: Evidence) -> _Found:

@@ -22,10 +22,10 @@ from ces_ml.tracking.registry import (
     version_holding,
     versions_of,
 )
-from ces_ml.tracking.run_files import add_run_files, run_of
+from ces_ml.tracking.run_files import add_run_files, has_run_file, run_of
 from ces_ml.tracking.store import Store
 from ces_ml.training.comparing import WeightSetComparison, compared
-from ces_ml.training.comparing_runs import comparison_files, config_of_run
+from ces_ml.training.comparing_runs import CONFIG_FILE, comparison_files, config_of_run
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.gate_config import PromotionConfig
 from ces_ml.training.gating import CHALLENGER, CHAMPION, Evidence, judge_rules
@@ -192,7 +192,8 @@ def carry_out(
     Raises
     ------
     TrackingError
-        If a rule does not hold and there is no override, or the override is blank.
+        If a rule does not hold and there is no override, the override is blank, or the alias has
+        moved since it was judged.
 
     Warns
     -----
@@ -217,6 +218,7 @@ def carry_out(
         reason,
         beside,
         judgement.results,
+        judged_against=judgement.before,
     )
     return Promotion(version, True, judgement)
 
@@ -264,10 +266,10 @@ def _rules(
 ) -> tuple[TrainingConfig | None, PromotionConfig, str]:
     if config is not None:
         return config, config.promotion, "the configuration given"
-    try:
-        kept = config_of_run(store, run_id)
-    except TrackingError:
+    # A store that fails is an error: it must not let a run pass without its rules.
+    if not has_run_file(store, run_id, CONFIG_FILE):
         return None, PromotionConfig(), "the defaults: the run has kept no configuration"
+    kept = config_of_run(store, run_id)
     return kept, kept.promotion, "the configuration that the run has kept"
 
 

@@ -135,6 +135,6 @@ def test_a_group_whose_end_can_t_be_written_is_told_in_words(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(store.client), "set_terminated", refuse)
-    with pytest.raises(TrackingError, match="the disk of the tracking store is full"):
-        with tracker.group("several"):
-            pass
+    group = tracker.group("several")
+    with pytest.raises(TrackingError, match="the disk of the tracking store is full"), group:
+        pass

@@ -197,7 +197,7 @@ def test_a_move_that_the_store_refuses_leaves_no_trace_in_the_history(
     client = type(store.client)
     run_id = log(simple(7.0))
     monkeypatch.setattr(client, "set_registered_model_alias", refuse)
-    with pytest.raises(TrackingError, match="can't be written"):
+    with pytest.raises(TrackingError, match="the disk of the tracking store is full"):
         tracker.promote(run_id, "churn")
     monkeypatch.undo()
     found = alias_history("churn", store=tracker.store)
@@ -218,16 +218,14 @@ def test_a_refused_move_leaves_the_tags_of_the_promotion_before(
 
     [before] = [v.tags for v in versions_of(store, "churn") if str(v.version) == "1"]
     monkeypatch.setattr(type(store.client), "set_registered_model_alias", refuse)
-    with pytest.raises(TrackingError, match="can't be written"):
+    with pytest.raises(TrackingError, match="the disk of the tracking store is full"):
         tracker.promote(three[0], "churn", reason="another reason")
     monkeypatch.undo()
     [after] = [v.tags for v in versions_of(store, "churn") if str(v.version) == "1"]
     assert after == before
 
 
-def test_the_override_of_an_earlier_promotion_is_not_said_of_a_later_one(
-    store: Store, log
-) -> None:
+def test_the_override_of_an_earlier_promotion_is_not_said_of_a_later_one(store: Store, log) -> None:
     model = model_of_run(store, log(simple(1.0)))
     failed = (RuleResult("verdict", "beats counting", "no", False),)
     beside = {"override_because": "a pilot", "override_by": "ana", "override_at": AT}

@@ -349,7 +349,9 @@ def test_numbers_of_children_that_are_none_do_not_keep_a_run_from_the_outbox(
     keep, tracker: Tracker, store: Store
 ) -> None:
     none = float("nan")
-    child = ChildRun("fold 1", "backtest", metrics={"roc_auc": none, "rows": 3}, weights={"a": none})
+    child = ChildRun(
+        "fold 1", "backtest", metrics={"roc_auc": none, "rows": 3}, weights={"a": none}
+    )
     entry = keep(children=[child])
     assert (entry / "run.json").is_file()
     [done] = resume_outbox(tracker.store, entry.parent)
