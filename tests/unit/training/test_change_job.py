@@ -189,6 +189,19 @@ def test_a_term_with_another_window_is_removed_and_added() -> None:
     assert raw_parts(found) == {"removed": -1.0, "added": 3.0}
 
 
+def test_columns_that_are_given_hold_for_both_weight_sets() -> None:
+    term = Term(event="buy", window="10d")
+    old = one_weight(term, 1.0)
+    elsewhere = old.events.model_copy(update={"customer_col": "who"})
+    new = one_weight(term, 1.5).model_copy(update={"events": elsewhere})
+    log = events(("x", "buy", "2025-01-05"))
+    moments = {"start": "2025-01-08", "end": "2025-01-09"}
+    with pytest.raises(EventLogError, match="who"):
+        explain_change(old, log, against=new, **moments)
+    found = explain_change(old, log, against=new, schema=old.events, **moments)
+    assert raw_parts(found) == {"new_weight": 0.5}
+
+
 def test_moments_and_customers_that_make_no_change_are_refused() -> None:
     weights = one_weight(Term(event="buy", window="10d"))
     log = events(("x", "buy", "2025-01-05"))

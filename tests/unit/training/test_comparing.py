@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from ces_ml.errors import CesWarning, ConfigError, SpecError
+from ces_ml.errors import CesWarning, ConfigError, EventLogError, SpecError
 from ces_ml.evaluation import evaluate_scores, paired_differences, split_by_time
 from ces_ml.features import build_counts
 from ces_ml.spec.counts import CountSpec
@@ -221,3 +221,23 @@ def test_one_weight_set_or_no_log_is_refused(config, result) -> None:
     nowhere = config.model_copy(update={"events": config.events.model_copy(update={"path": None})})
     with pytest.raises(ConfigError, match="no event log is named"):
         compare_weight_sets(sets, nowhere)
+
+
+def test_a_log_that_is_a_table_of_spark_is_opened_as_in_training(
+    config, result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def opened(source: object, schema: object, **options: object) -> None:
+        asked.append((source, options))
+        raise EventLogError("stop", got="x", allowed="y", hint="z")
+
+    place = "ces_ml.training.opening.open_engine"
+    monkeypatch.setattr(place, opened, raising=False)
+    update = {"path": None, "engine": "spark", "table": "logs.events"}
+    spark = config.model_copy(update={"events": config.events.model_copy(update=update)})
+    sets = {"a": result.weight_set, "b": result.weight_set}
+    for count in (lambda: compare_weight_sets(sets, spark), lambda: train(spark)):
+        with pytest.raises(EventLogError, match="stop"):
+            count()
+    assert asked == [(None, {"engine": "spark", "table": "logs.events"})] * 2
