@@ -76,12 +76,13 @@ def explain_change(
         If the log can't be read, or a moment lies outside it, or a customer is not known.
     """
     moments = _two_moments(start, end)
+    own = schema is None
     schema = schema or weight_set.events
     counted = {"schema": schema, "engine": engine, **options}
     names, counts, report = change_counts(weight_set, events, moments, counted)
     other = None
     if against is not None:
-        if "schema" not in options and schema == weight_set.events:
+        if own:
             counted["schema"] = against.events
         table = build_counts(events, against.spec, as_of=moments[1], **counted)
         other = _rows(sp.csr_array(table.X), table.customer, names)

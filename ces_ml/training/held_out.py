@@ -11,14 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ces_ml.errors import ConfigError
 from ces_ml.evaluation import TimeSplit, split_by_time
-from ces_ml.features import open_engine
-from ces_ml.spec.as_of import parse_as_of
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.terms import Term
 from ces_ml.training.config import TrainingConfig
+from ces_ml.training.opening import open_log, rows_of
 from ces_ml.weights import WeightSet, band_names, probabilities, raw_scores, scores
 
 __all__ = ["HeldOut", "Scored", "count_held_out"]
@@ -93,7 +91,8 @@ def count_held_out(
         As `train`.
     """
     spec, columns = _union(sets)
-    table = _counted(spec, config, events, labels, treated)
+    with open_log(config, events) as engine:
+        table = engine.table(spec, rows_of(config, labels), config.outcome, treated=treated)
     split = split_by_time(
         table,
         config.outcome,
@@ -126,26 +125,6 @@ def _union(sets: Mapping[str, WeightSet]) -> tuple[CountSpec, dict[str, list[int
                 terms.append(bare.model_copy(update={"name": str(len(terms))}))
             columns[name].append(place[key])
     return CountSpec(terms=tuple(terms)), columns
-
-
-def _counted(
-    spec: CountSpec, config: TrainingConfig, events: Any, labels: Any, treated: Any
-) -> CountTable:
-    source = config.events.source if events is None else events
-    if source is None:
-        raise ConfigError(
-            "no event log is named",
-            got="no events.path",
-            allowed="the path of a log, or a query of a database",
-            hint="add `events: {path: …}`, name the log with --events, or pass events from Python",
-        )
-    named = config.outcome.labels
-    as_of = parse_as_of(config.as_of_rule) if named is None else named.table(labels)
-    opened = open_engine(
-        source, config.events.event_schema, engine=config.events.engine, **config.events.options
-    )
-    with opened as engine:
-        return engine.table(spec, as_of, config.outcome, treated=treated)
 
 
 def _scored(weight_set: WeightSet, table: CountTable, split: TimeSplit) -> Scored:

@@ -9,7 +9,7 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from ces_ml.errors import CesWarning, ConfigError, EventLogError
+from ces_ml.errors import CesWarning, EventLogError
 from ces_ml.evaluation import (
     LEAST_CUSTOMERS,
     Calibration,
@@ -21,9 +21,8 @@ from ces_ml.evaluation import (
     data_verdict,
     split_by_time,
 )
-from ces_ml.features import Engine, LogProfile, open_engine, resolve_counts
+from ces_ml.features import Engine, LogProfile, resolve_counts
 from ces_ml.linear import AlphaChoice, Path, Points, RulePrice, SolverResult, WeightIntervals
-from ces_ml.spec.as_of import AsOf, parse_as_of
 from ces_ml.spec.count_table import CountTable
 from ces_ml.training import fitting
 from ces_ml.training.auditing import Audit, LeakAudit
@@ -31,6 +30,7 @@ from ces_ml.training.backtesting import BacktestResult, backtest_of, fold_stages
 from ces_ml.training.calibrating import calibration_of
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.evaluating import evaluated
+from ces_ml.training.opening import open_log, rows_of
 from ces_ml.training.rivals import history_asked
 from ces_ml.training.sureness import Sureness
 from ces_ml.weights import Verdict, WeightSet
@@ -255,19 +255,6 @@ def _enough(data: DataVerdict) -> DataVerdict:
     return data
 
 
-def _rows(config: TrainingConfig, labels: Any) -> AsOf | None:
-    if config.outcome.labels is not None:
-        return config.outcome.labels.table(labels)
-    if labels is not None:
-        raise ConfigError(
-            "labels are passed, but the outcome does not come from labels",
-            got="labels= with an outcome without `labels`",
-            allowed="`labels` in the outcome, and no as_of",
-            hint="write for example `outcome: {task: churn, horizon: 90d, labels: {}}`",
-        )
-    return parse_as_of(config.as_of_rule)
-
-
 def stages(config: TrainingConfig) -> tuple[str, ...]:
     """Return the stages that `train` reports under a configuration, in order."""
     past = () if config.backtest is None else fold_stages(config)
@@ -312,24 +299,10 @@ def count_for_training(
     ConfigError
         If no log is named.
     """
-    source = config.events.source if events is None else events
-    if source is None and not config.events.named:
-        raise ConfigError(
-            "no event log is named",
-            got="no events.path",
-            allowed="the path of a log, or a query of a database",
-            hint="add `events: {path: …}`, or pass events from Python",
-        )
-    opened = open_engine(
-        source,
-        config.events.event_schema,
-        engine=config.events.engine,
-        **config.events.options,
-    )
-    with opened as engine:
+    with open_log(config, events) as engine:
         profile = engine.profile()
         spec = resolve_counts(engine, config.counts, config.outcome)
-        table = engine.table(spec, _rows(config, labels), config.outcome, treated=treated)
+        table = engine.table(spec, rows_of(config, labels), config.outcome, treated=treated)
         if history_asked(config, table):
             table = replace(table, history=engine.history(spec))
         if look is not None:
