@@ -92,3 +92,18 @@ def test_a_backtest_is_logged_below_one_run_where_it_is_asked_for(home: Path) ->
     assert client.get_run(run_id).info.run_name == "backtest of trial_conversion"
     below = client.search_runs(["1"], f"tags.mlflow.parentRunId = '{run_id}'")
     assert len(below) == 3
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"), [("backtest", "rank flips"), ("alternatives", "fitted")]
+)
+def test_what_was_found_is_shown_although_it_can_t_be_logged(
+    home: Path, command: str, shown: str
+) -> None:
+    store = home / "mlflow.db"
+    store.write_text("something else")
+    done = call(command, "conversion.yaml", "--track", "-o", "found.json")
+    assert done.exit_code == 2
+    assert shown in done.stdout
+    assert "written to found.json" in done.stdout
+    assert "the tracking store is not an SQLite database" in done.stderr
