@@ -13,6 +13,7 @@ import pytest
 
 from ces_ml.errors import TrackingError
 from ces_ml.tracking import Tracker, experiment_url, open_store, start_ui, ui_command
+from ces_ml.tracking import ui as ui_module
 from ces_ml.tracking.ui import run_url, ui_environment
 
 
@@ -161,3 +162,23 @@ def test_the_pages_show_a_run_that_was_logged_without_the_server(db: Path, weigh
         host.kill()
     assert Tracker(db).load("models:/churn@champion") == weight_set
     assert open_store(db).client.get_run(again.run_id).info.status == "FINISHED"
+
+
+def test_the_password_of_a_database_is_not_in_the_list_of_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uri, started = "postgresql+pg8000://ana:S3cret@host/db", []
+
+    def start(command: list[str], env: dict[str, str], **options: object) -> None:
+        started.append((command, env))
+        raise KeyError("started")
+
+    monkeypatch.setattr(ui_module, "open_store", lambda *args, **options: None)
+    monkeypatch.setattr(ui_module, "page_of", lambda *args: "page")
+    monkeypatch.setattr(ui_module, "_check_port", lambda *args: None)
+    monkeypatch.setattr(ui_module.subprocess, "Popen", start)
+    with pytest.raises(KeyError, match="started"):
+        start_ui(uri)
+    [(command, env)] = started
+    assert not [word for word in command if "S3cret" in word]
+    assert env["MLFLOW_BACKEND_STORE_URI"] == uri
