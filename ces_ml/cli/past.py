@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ces_ml.cli.app import app, out, progress_bar, reported
+from ces_ml.errors import TrackingError
+
+if TYPE_CHECKING:
+    from ces_ml.training import Alternatives, BacktestResult
 
 __all__ = ["alternatives", "backtest"]
 
@@ -37,7 +42,7 @@ def backtest(
     from ces_ml.cli.past_tables import print_backtest
     from ces_ml.files import replacing, write_text
     from ces_ml.report import backtest_figure
-    from ces_ml.training import TrainingConfig, backtest_stages, record_tried
+    from ces_ml.training import TrainingConfig, backtest_stages
     from ces_ml.training import backtest as run
 
     asked = TrainingConfig.from_file(config)
@@ -48,12 +53,9 @@ def backtest(
     if figure:
         with replacing(figure) as temporary:
             temporary.write_bytes(backtest_figure(result.table, result.weights))
-    run_id = record_tried(result) if track else None
+    run_id, error = _logged(result) if track else (None, None)
     print_backtest(out, result)
-    for path in (p for p in (output, figure) if p):
-        out.print(f"written to {path}", soft_wrap=True)
-    if run_id:
-        out.print(f"logged below run {run_id}", soft_wrap=True)
+    _print_kept([output, figure], run_id, error)
 
 
 @app.command(
@@ -65,7 +67,7 @@ def alternatives(config: Config, output: Json = None, track: Track = False) -> N
     """List weight sets about as good as the fitted one: fewer terms, steadier, closer to today."""
     from ces_ml.cli.past_tables import print_alternatives
     from ces_ml.files import write_text
-    from ces_ml.training import TrainingConfig, alternative_stages, record_tried
+    from ces_ml.training import TrainingConfig, alternative_stages
     from ces_ml.training import alternatives as look
 
     asked = TrainingConfig.from_file(config)
@@ -73,9 +75,30 @@ def alternatives(config: Config, output: Json = None, track: Track = False) -> N
         found = look(asked, progress=progress)
     if output:
         write_text(output, json.dumps(found.as_dict(), indent=2) + "\n")
-    run_id = record_tried(found) if track else None
+    run_id, error = _logged(found) if track else (None, None)
     print_alternatives(out, found)
-    if output:
-        out.print(f"written to {output}", soft_wrap=True)
+    _print_kept([output], run_id, error)
+
+
+def _logged(
+    found: BacktestResult | Alternatives,
+) -> tuple[str | None, TrackingError | None]:
+    """Log what was found, or return why not: it is shown all the same."""
+    from ces_ml.training import record_tried
+
+    try:
+        return record_tried(found), None
+    except TrackingError as error:
+        return None, error
+
+
+def _print_kept(
+    written: Sequence[Path | None], run_id: str | None, error: TrackingError | None
+) -> None:
+    """Print where everything is; a run that could not be logged ends the command."""
+    for path in filter(None, written):
+        out.print(f"written to {path}", soft_wrap=True)
     if run_id:
         out.print(f"logged below run {run_id}", soft_wrap=True)
+    if error is not None:
+        raise error

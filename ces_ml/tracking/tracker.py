@@ -326,6 +326,8 @@ class Tracker:
         why they are wanted all the same. A weight set without a verdict (of an earlier version)
         is promoted.
 
+        No other rule is asked here: `ces_ml.training.promote` asks those of a configuration.
+
         The run is registered under `name` if it is not yet. The version keeps the history as
         tags: ``promoted_from``, ``promoted_to``, ``promoted_at`` (UTC), ``promoted_by``,
         ``promoted_because`` and ``fingerprint``; ``verdict``, where there is one; after an override
