@@ -34,6 +34,7 @@ _MODE = "workflowType=machine_learning"
 #: Name of an experiment's view in addresses (``viewStateShareKey=…``), and the tag that holds it.
 VIEW_KEY = "ces-overview"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
+_STORE = "--backend-store-uri"
 _STOP_TIMEOUT_S = 10.0
 _START_TIMEOUT_S = 120
 
@@ -121,7 +122,7 @@ def ui_command(
     folder = db.parent if db is not None else os.getcwd()
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)),
-        *("--workers", "1", "--backend-store-uri", uri, "--no-serve-artifacts"),
+        *("--workers", "1", _STORE, uri, "--no-serve-artifacts"),
         *("--default-artifact-root", os.path.join(folder, ARTIFACT_FOLDER)),
         *("--uvicorn-opts", "--log-level warning"),
     ]
@@ -166,12 +167,12 @@ def start_ui(
     TrackingError
         If the store can't be opened or the port is taken, or the server does not start.
     """
-    command = ui_command(store, port, host)
+    command, environment = _without_secret(ui_command(store, port, host))
     _check_port(host, port)
     page = page_of(open_store(store, make=False), _base(host, port), experiment)
     with _interrupted_by_sigterm():
         server = subprocess.Popen(  # noqa: S603  - our own interpreter, arguments as a list
-            command, env=ui_environment(), stdout=2, start_new_session=True
+            command, env=environment, stdout=2, start_new_session=True
         )
         try:
             if _answers(server, f"{_base(host, port)}/health"):
@@ -181,6 +182,18 @@ def start_ui(
             return 0
         finally:
             _stop(server)
+
+
+def _without_secret(command: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the command and its environment; an address with a password stands in the latter.
+
+    Everybody on the machine may list the arguments of a process, not its environment.
+    """
+    environment, at = ui_environment(), command.index(_STORE)
+    uri = command[at + 1]
+    if without_password(uri) == uri:
+        return command, environment
+    return [*command[:at], *command[at + 2 :]], {**environment, "MLFLOW_BACKEND_STORE_URI": uri}
 
 
 def _base(host: str, port: int) -> str:
