@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
+from ces_ml.report.pages import rendered
 from ces_ml.report.plain_text import visible
 from ces_ml.spec.words import measured_as
 from ces_ml.weights import Band, WeightedTerm, WeightSet
@@ -30,10 +30,6 @@ def weight_card_page(weight_set: WeightSet) -> str:
     str
         HTML 5.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    source = files("ces_ml.report").joinpath("templates/card.html.j2").read_text("utf-8")
     terms = sorted(weight_set.terms, key=lambda t: (-abs(t.weight), t.name))
     levels = sorted({f"{t.interval.level:.0%}" for t in terms if t.interval is not None})
     outcome, verdict = weight_set.outcome, weight_set.verdict
@@ -41,7 +37,8 @@ def weight_card_page(weight_set: WeightSet) -> str:
     if outcome is not None:
         learned = f"Learned from {outcome.task}: {outcome.window_text}"
     zero, scale = _axis(terms)
-    return environment.from_string(source).render(
+    return rendered(
+        "card",
         title=f"Weight card: {_short(weight_set.name)}",
         learned=visible(learned) if learned else "",
         verdict="" if verdict is None else visible(verdict.words) + ".",

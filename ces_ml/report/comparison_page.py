@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
+from ces_ml.report.pages import rendered
 from ces_ml.report.plain_text import visible
 
 __all__ = ["comparison_page"]
 
 #: Terms shown at once; the others unfold.
 SHOWN = 60
-_LONGEST_NAME = 80
 #: Okabe and Ito (2008), without yellow, which is faint on white; further sets begin anew.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _WIDTH, _LINE = 220.0, 9
@@ -43,14 +42,9 @@ def comparison_page(body: Mapping[str, Any], title: str = "Weight sets compared"
     str
         HTML 5.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters["name"] = lambda text: visible(text, _LONGEST_NAME)
-    environment.filters["n"] = lambda number: f"{number:,}"
-    source = files("ces_ml.report").joinpath("templates/comparison.html.j2").read_text("utf-8")
     sets = [{**one, "colour": _COLOURS[k % len(_COLOURS)]} for k, one in enumerate(body["sets"])]
-    return environment.from_string(source).render(
+    return rendered(
+        "comparison",
         title=visible(title),
         body=body,
         sets=sets,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ces_ml.report.inspection_figures import days_figure, hours_figure, types_figure
+from ces_ml.report.pages import rendered
 from ces_ml.report.plain_text import visible
 from ces_ml.spec.log_inspection import EventTypeSummary, LogInspection
 
@@ -17,7 +17,6 @@ __all__ = ["inspection_page"]
 
 #: Event types shown at once; the others unfold.
 SHOWN = 100
-_LONGEST_NAME = 80
 _POINTS = 60
 
 
@@ -36,13 +35,8 @@ def inspection_page(log: LogInspection, title: str = "Event log") -> str:
     str
         HTML 5.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters["name"] = lambda text: visible(text, _LONGEST_NAME)
-    environment.filters["n"] = lambda number: f"{number:,}"
-    source = files("ces_ml.report").joinpath("templates/inspection.html.j2").read_text("utf-8")
-    return environment.from_string(source).render(
+    return rendered(
+        "inspection",
         title=visible(title),
         log=log,
         span=f"{log.first:%Y-%m-%d %H:%M} to {log.last:%Y-%m-%d %H:%M}",
