@@ -210,6 +210,23 @@ def test_a_move_that_the_store_refuses_leaves_no_trace_in_the_history(
     assert not [tag for tag in version.tags if tag.startswith("promoted_")]
 
 
+def test_a_move_whose_answer_was_lost_on_the_way_is_kept_in_the_history(
+    tracker: Tracker, store: Store, three, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = type(store.client)
+    move = client.set_registered_model_alias
+
+    def move_and_fail(*args: object) -> None:
+        move(*args)
+        raise OSError("Connection reset by peer")
+
+    monkeypatch.setattr(client, "set_registered_model_alias", move_and_fail)
+    assert tracker.promote(three[0], "churn", reason="the oldest") == "1"
+    found = alias_history("churn", store=tracker.store)
+    assert (found.now, found.moved_otherwise) == ({"champion": "1"}, ())
+    assert (found.moves[-1].after, found.moves[-1].because) == ("1", "the oldest")
+
+
 def test_a_refused_move_leaves_the_tags_of_the_promotion_before(
     tracker: Tracker, store: Store, three, monkeypatch: pytest.MonkeyPatch
 ) -> None:
