@@ -283,7 +283,7 @@ def _tags_of_promotion(
         "fingerprint": move.fingerprint,
         **beside,
     }
-    [held] = [dict(v.tags) for v in versions_of(store, name) if str(v.version) == version]
+    held = dict(client.get_model_version(name, version).tags)
     stale = [tag for tag in _PROMOTION_TAGS if tag in held and tag not in tags]
     try:
         for tag, value in tags.items():
@@ -306,9 +306,21 @@ def point_alias(store: Store, name: str, key: str, move: Move) -> None:
     write_move(store, name, key, move)
     try:
         store.client.set_registered_model_alias(name, move.alias, move.after)
-    except BaseException:
-        forget_move(store, name, key)
+    except BaseException as error:
+        moved = _points_there(store, name, move)  # the answer may be lost, and not the move
+        if moved and isinstance(error, Exception):
+            return
+        if not moved:
+            forget_move(store, name, key)
         raise
+
+
+def _points_there(store: Store, name: str, move: Move) -> bool:
+    """Return whether the alias points where it was to move; False where the store can't tell."""
+    with suppress(Exception), patience(GIVING_UP):
+        aliases = dict(store.client.get_registered_model(name).aliases)
+        return str(aliases.get(move.alias, NOWHERE)) == move.after
+    return False
 
 
 def _as_json(rules: Sequence[RuleResult]) -> str:
