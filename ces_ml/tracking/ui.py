@@ -167,7 +167,7 @@ def start_ui(
     TrackingError
         If the store can't be opened or the port is taken, or the server does not start.
     """
-    command, environment = _without_secret(ui_command(store, port, host))
+    command, environment = _without_secret(ui_command(store, port, host), resolve_store(store))
     _check_port(host, port)
     page = page_of(open_store(store, make=False), _base(host, port), experiment)
     with _interrupted_by_sigterm():
@@ -184,15 +184,15 @@ def start_ui(
             _stop(server)
 
 
-def _without_secret(command: list[str]) -> tuple[list[str], dict[str, str]]:
+def _without_secret(command: list[str], uri: str) -> tuple[list[str], dict[str, str]]:
     """Return the command and its environment; an address with a password stands in the latter.
 
     Everybody on the machine may list the arguments of a process, not its environment.
     """
-    environment, at = ui_environment(), command.index(_STORE)
-    uri = command[at + 1]
+    environment = ui_environment()
     if without_password(uri) == uri:
         return command, environment
+    at = command.index(_STORE)
     return [*command[:at], *command[at + 2 :]], {**environment, "MLFLOW_BACKEND_STORE_URI": uri}
 
 
