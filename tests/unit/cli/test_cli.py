@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -426,8 +427,16 @@ def test_ui_prints_the_page_of_each_experiment_with_weights(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert call("train", "conversion.yaml", "--experiment", "näme [x]").exit_code == 0
-    monkeypatch.setattr("ces_ml.tracking.start_ui", lambda *args, **options: 0)
-    done = call("ui", "--port", "5055")
-    assert done.exit_code == 0, done.output
     page = "http://127.0.0.1:5055/#/experiments/1/runs?workflowType=machine_learning"
-    assert f"näme [x]: {page}&viewStateShareKey=ces-overview" in done.output
+
+    def served(*args: object, ready: Callable[[str], None], **options: object) -> int:
+        ready(f"{page}&viewStateShareKey=first")
+        return 0
+
+    monkeypatch.setattr("ces_ml.tracking.start_ui", served)
+    done = call("ui", "--port", "5055", "--no-open")
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines() == [
+        f"{page}&viewStateShareKey=first",
+        f"näme [x]: {page}&viewStateShareKey=ces-overview",
+    ]
