@@ -107,3 +107,19 @@ def test_what_was_found_is_shown_although_it_can_t_be_logged(
     assert shown in done.stdout
     assert "written to found.json" in done.stdout
     assert "the tracking store is not an SQLite database" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["backtest", "alternatives"])
+def test_what_was_found_is_shown_and_kept_where_the_store_fails(
+    command: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    done = call(command, "conversion.yaml", "--track")
+    assert done.exit_code == 2
+    assert "demo_booked" in done.stdout
+    assert "the tracking server can't be reached" in done.stderr
+    assert "Traceback" not in done.output
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+    done = call("track", "--resume", "--store", "mlflow.db")
+    assert done.exit_code == 0, done.output
+    assert "1 logged, 0 left" in done.stdout

@@ -138,3 +138,21 @@ def test_a_group_whose_end_can_t_be_written_is_told_in_words(
     group = tracker.group("several")
     with pytest.raises(TrackingError, match="the disk of the tracking store is full"), group:
         pass
+
+
+def test_a_group_that_can_t_be_ended_costs_nothing_that_stands_below(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(TrackingError, match="disk of the tracking store is full"):
+        with tracker.group("alone") as parent:
+            monkeypatch.setattr(type(open_store(tracker.store).client), "set_terminated", refused)
+    with grouped([tracker, tracker], ["a", "b"]) as parents:
+        assert parents[0] == parents[1] != parent
+
+
+def test_an_error_below_a_group_goes_on_to_the_caller(tracker: Tracker) -> None:
+    with pytest.raises(TrackingError, match="mine"), grouped([tracker] * 2, ["a", "b"]):
+        raise TrackingError("mine", got="x", allowed="y", hint="z")

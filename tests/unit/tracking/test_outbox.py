@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ces_ml.errors import NotLoggedError, TrackingError
@@ -373,3 +374,69 @@ def test_whatever_goes_wrong_in_keeping_a_run_is_told_beside_why_it_was_not_logg
     assert caught.value.entry is None
     for words in ("No space left", "not JSON compliant", "write it out with --output"):
         assert words in str(caught.value)
+
+
+def test_a_fit_whose_children_hold_numbers_that_json_lacks_is_kept(
+    tracker: Tracker, store: Store, keep
+) -> None:
+    values = {"loss": np.float64(0.5), "rows": np.int64(7), "bad": float("nan"), "far": np.inf}
+    child = ChildRun("fold 1", "backtest", {"k": "1"}, values, {"login": np.float64(2.0)})
+    keep("log_files", children=[child])
+    (done,) = resume_outbox(tracker.store)
+    assert done.info is not None
+    (below,) = done.info.children
+    assert store.client.get_run(below).data.metrics == {
+        "loss": 0.5,
+        "rows": 7.0,
+        "weight/login": 2.0,
+    }
+
+
+@pytest.mark.parametrize("step", ["log_pending", "log_files", "log_children"])
+def test_what_was_tried_is_kept_too_and_logged_once(
+    step: str, tracker: Tracker, store: Store, broken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = [ChildRun(f"fold {k}", "backtest", weights={"login": float(k)}) for k in (1, 2)]
+    owner = Tracker if step == "log_pending" else tracker_module
+    before = getattr(owner, step)
+    broken(step)
+    with pytest.raises(NotLoggedError, match="kept in") as caught:
+        tracker.log_tried(
+            "backtest", tried, metrics={"worst": 0.6}, tables={"folds.json": [{"fold": 1}]}
+        )
+    monkeypatch.setattr(owner, step, before)
+    entry = caught.value.entry
+    assert entry is not None
+    assert not (entry / "weights.json").exists()
+    (kept,) = list_outbox(tracker.store)
+    assert kept.run is not None
+    assert kept.run.weight_set is None
+    (done,) = resume_outbox(tracker.store)
+    assert done.info is not None
+    run = store.client.get_run(done.info.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"worst": 0.6}
+    assert run.data.tags["ces.kind"] == "group"
+    children = [store.client.get_run(child).data.metrics for child in done.info.children]
+    assert children == [{"weight/login": 1.0}, {"weight/login": 2.0}]
+    assert list(resume_outbox(tracker.store)) == []
+
+
+def test_a_kept_run_whose_weights_were_taken_away_is_refused(keep) -> None:
+    entry = keep()
+    (entry / "weights.json").unlink()
+    with pytest.raises(TrackingError, match=r"a kept run can't be read(.|\n)*weights.json"):
+        read_pending(entry)
+
+
+def test_a_fit_that_no_file_can_hold_is_told_as_not_kept(
+    tracker: Tracker, weight_set, broken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(*args: object) -> None:
+        raise TypeError("Object of type set is not JSON serializable")
+
+    monkeypatch.setattr("ces_ml.tracking.outbox.write_pending", odd)
+    broken("log_files")
+    with pytest.raises(NotLoggedError, match=r"on disk either \((.|\n)*type set") as caught:
+        tracker.log_run(weight_set, **RUN)
+    assert caught.value.entry is None
