@@ -7,7 +7,7 @@ from typing import Any
 
 from ces_ml.tracking.keys import metric_keys
 from ces_ml.tracking.quiet import mlflow_part
-from ces_ml.tracking.record import ChildRun, RunRecord, finite_metrics, short_values
+from ces_ml.tracking.record import ChildRun, RunRecord, short_values
 from ces_ml.tracking.store import Store
 
 __all__ = ["PARENT_TAG", "log_children"]
@@ -63,4 +63,4 @@ _METRICS = 900
 
 def _metrics(child: ChildRun) -> dict[str, float]:
     keys = metric_keys(child.weights)
-    return finite_metrics(child.metrics) | {keys[n]: float(w) for n, w in child.weights.items()}
+    return {**child.metrics, **{keys[n]: w for n, w in child.weights.items()}}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from types import TracebackType
 
 from ces_ml.errors import TrackingError
 from ces_ml.tracking.tracker import Tracker
@@ -41,9 +42,30 @@ def grouped(trackers: Sequence[Tracker], names: Sequence[str]) -> Iterator[list[
             listed = ", ".join(names[k] for k in places[:_MOST_NAMES])
             more = f" and {len(places) - _MOST_NAMES} more" if len(places) > _MOST_NAMES else ""
             try:
-                made = stack.enter_context(trackers[places[0]].group(f"{listed}{more}"))
+                heading = trackers[places[0]].group(f"{listed}{more}")
+                made = heading.__enter__()
             except TrackingError:
                 continue
+            stack.push(_ended(heading))
             for k in places:
                 parents[k] = made
         yield parents
+
+
+def _ended(
+    heading: AbstractContextManager[str],
+) -> Callable[
+    [type[BaseException] | None, BaseException | None, TracebackType | None], bool | None
+]:
+    """Return an exit that ends the heading; that it can't be ended is left unsaid."""
+
+    def end(
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        with suppress(TrackingError):
+            return heading.__exit__(kind, error, trace)
+        return False
+
+    return end

@@ -38,7 +38,8 @@ class PendingRun:
 
     Parameters
     ----------
-    weight_set : WeightSet
+    weight_set : WeightSet or None
+        None for a run that only stands above others.
     record : RunRecord
         Parameters, metrics, tags and files.
     run_name, experiment : str
@@ -56,7 +57,7 @@ class PendingRun:
         Whether it was tried before.
     """
 
-    weight_set: WeightSet
+    weight_set: WeightSet | None
     record: RunRecord
     run_name: str
     experiment: str
@@ -109,6 +110,7 @@ class _RunFile(BaseModel):
     error: str
     record: dict[str, Any]
     files: dict[str, _Digest]
+    weights: bool = True
 
 
 def write_pending(run: PendingRun, folder: Path) -> None:
@@ -123,7 +125,8 @@ def write_pending(run: PendingRun, folder: Path) -> None:
     writing = folder.with_name(f".writing-{folder.name}")
     try:
         writing.mkdir()
-        _write(writing / PAYLOAD, run.weight_set.to_json().encode())
+        if run.weight_set is not None:
+            _write(writing / PAYLOAD, run.weight_set.to_json().encode())
         for path, content in run.record.files.items():
             _write(writing / FILES / path, content)
         record = TypeAdapter(RunRecord).dump_python(run.record, exclude={FILES})
@@ -139,8 +142,11 @@ def write_pending(run: PendingRun, folder: Path) -> None:
             error=without_password(run.error),
             record=record,
             files={p: hashlib.sha256(c).hexdigest() for p, c in run.record.files.items()},
+            weights=run.weight_set is not None,
         )
-        text = json.dumps(body.model_dump(), indent=2, ensure_ascii=True, allow_nan=False)
+        text = json.dumps(
+            body.model_dump(exclude_defaults=True), indent=2, ensure_ascii=True, allow_nan=False
+        )
         _write(writing / RUN_FILE, text.encode())
         os.rename(writing, folder)
     finally:
@@ -159,9 +165,7 @@ def read_pending(folder: Path) -> PendingRun:
         body = _RunFile.model_validate_json((folder / RUN_FILE).read_bytes())
         files = {path: _checked(folder, path, digest) for path, digest in body.files.items()}
         record = TypeAdapter(RunRecord).validate_python({**body.record, FILES: files})
-        weight_set = WeightSet.from_json(
-            (folder / PAYLOAD).read_text(encoding="utf-8"), source=str(folder / PAYLOAD)
-        )
+        weight_set = WeightSet.load(folder / PAYLOAD) if body.weights else None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

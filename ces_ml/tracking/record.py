@@ -127,21 +127,8 @@ def run_record(
         check_artifact_path(path)
     finite = finite_metrics(metrics) | _weight_metrics(weight_set)
     return RunRecord(
-        params=short_params,
-        metrics=finite,
-        tags=short_tags,
-        files=files,
-        children=tuple(map(_finite_child, children)),
+        params=short_params, metrics=finite, tags=short_tags, files=files, children=_plain(children)
     )
-
-
-def _finite_child(child: ChildRun) -> ChildRun:
-    """Return the child with its finite numbers: the JSON of the outbox has no others."""
-    metrics, weights = (
-        {k: float(v) for k, v in values.items() if math.isfinite(v)}
-        for values in (child.metrics, child.weights)
-    )
-    return replace(child, metrics=metrics, weights=weights)
 
 
 def weights_table(weight_set: WeightSet) -> list[dict[str, Any]]:
@@ -195,7 +182,20 @@ def group_record(
     if tables:
         tags["mlflow.loggedArtifacts"] = _listed(tables)
     files = {path: _table(rows).encode() for path, rows in tables.items()}
-    return RunRecord({}, finite_metrics(metrics), tags, files, tuple(map(_finite_child, children)))
+    return RunRecord({}, finite_metrics(metrics), tags, files, _plain(children))
+
+
+def _plain(children: Iterable[ChildRun]) -> tuple[ChildRun, ...]:
+    """Return the children with the numbers that JSON knows: they may have to wait in a file."""
+    return tuple(
+        replace(
+            child,
+            params={k: str(v) for k, v in child.params.items()},
+            metrics=finite_metrics(child.metrics),
+            weights={k: float(w) for k, w in child.weights.items() if math.isfinite(w)},
+        )
+        for child in children
+    )
 
 
 def _who() -> dict[str, str]:

@@ -216,17 +216,15 @@ class Tracker:
             # One that waited in an outbox ends when it began: the wait is not what it took.
             end_time = run.started_ms if run.again else None
             with explaining(store.uri, "log the run"), _ending(store, run_id, end_time):
-                log_dataset(store, run_id, run.weight_set)
-                model = log_model(
-                    store, experiment_id, run_id, run.run_name, run.weight_set, run.record
-                )
-                log_values(store, run_id, run.record, model.model_id)
+                model = _log_weights(store, experiment_id, run_id, run)
+                log_values(store, run_id, run.record, model and model.model_id)
                 log_files(store, run_id, run.record)
                 below = log_children(store, experiment_id, run_id, run.record)
                 if register_as is not None:
                     version = register(store, model, register_as)
-        with patience(OPENING):
-            keep_view(store, experiment_id, run.weight_set, run.record.metrics, run.record.tags)
+        if run.weight_set is not None:
+            with patience(OPENING):
+                keep_view(store, experiment_id, run.weight_set, run.record.metrics, run.record.tags)
         url = run_url(store.uri, experiment_id, run_id) if store.is_server else None
         return RunInfo(
             run_id=run_id,
@@ -241,6 +239,9 @@ class Tracker:
     @contextmanager
     def group(self, name: str, tags: Mapping[str, str] = _NONE) -> Iterator[str]:
         """Make a run that others stand below; it ends when the block ends.
+
+        The run is a heading and holds nothing else, so it waits in no outbox. What stands below
+        does, and finds it again when it is logged later into the same store.
 
         Parameters
         ----------
@@ -300,16 +301,19 @@ class Tracker:
 
         Raises
         ------
-        TrackingError
-            If the store can't be opened or written.
+        NotLoggedError
+            If the store can't be opened or written; everything is then kept in an outbox.
         """
-        record = group_record(metrics=metrics, tables=tables, children=children)
-        with self.group(name) as run_id, explaining(self._open.uri, "log what was tried"):
-            store = self._open
-            log_values(store, run_id, record)
-            log_files(store, run_id, record)
-            log_children(store, store.experiment_id(self.experiment), run_id, record)
-        return run_id
+        run = PendingRun(
+            weight_set=None,
+            record=group_record(metrics=metrics, tables=tables, children=children),
+            run_name=name,
+            experiment=self.experiment,
+            register_as=None,
+            store=self.store,
+        )
+        with kept_if_not_logged(run, self.store, self.outbox):
+            return self.log_pending(run).run_id
 
     def promote(
         self,
@@ -378,3 +382,11 @@ def _ending(
         raise
     with explaining(store.uri, doing):
         store.client.set_terminated(run_id, "FINISHED", end_time=end_time)
+
+
+def _log_weights(store: Store, experiment_id: str, run_id: str, run: PendingRun) -> Any:
+    """Log data set and model of a run, and return the model; None for a run without weights."""
+    if run.weight_set is None:
+        return None
+    log_dataset(store, run_id, run.weight_set)
+    return log_model(store, experiment_id, run_id, run.run_name, run.weight_set, run.record)

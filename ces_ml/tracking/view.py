@@ -25,8 +25,11 @@ from ces_ml.weights import WeightSet
 
 __all__ = ["VIEW_KEY", "VIEW_TAG", "experiment_links", "keep_view", "view_state"]
 
-#: Metrics that make a column, the first of them the order of the runs.
-_METRICS = ("roc_auc", "log_loss", "lift_at_10")
+#: Metrics that make a column, the first of them the order of the runs. MLflow lays columns out by
+#: its own rule, metrics by name: each of these moves the weights further to the right.
+_METRICS = ("roc_auc", "log_loss")
+#: Metrics that get a chart only.
+_CHARTS = ("lift_at_10",)
 #: Runs with weights that can be promoted: no groups, and none of what was tried on the way.
 _FILTER = "tags.`ces.kind` IS NULL"
 _FEWEST_METRICS, _MOST_WEIGHTS, _MOST_LINES = 4, 12, 8
@@ -64,7 +67,7 @@ def view_state(
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
-        **_charts(main, weights),
+        **_charts([*main, *(m for m in _CHARTS if m in metrics and m not in main)], weights),
     }
 
 

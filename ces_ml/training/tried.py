@@ -34,8 +34,8 @@ def record_tried(found: BacktestResult | Alternatives, tracker: Tracker | None =
 
     Raises
     ------
-    TrackingError
-        If the store can't be opened or written.
+    NotLoggedError
+        If the store can't be opened or written; everything is then kept in an outbox.
     """
     config = found.config
     tracker = tracker or Tracker(config.tracking.store, config.tracking.experiment)

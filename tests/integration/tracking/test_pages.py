@@ -27,6 +27,7 @@ from ces_ml.training import TrainingConfig, record, train
 from ces_ml.weights import WeightSet
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+playwright.expect.set_options(timeout=120_000)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = [
@@ -167,36 +168,78 @@ def visit(browser: Any, served: Trained, tmp_path: Path) -> Iterator[Callable[..
 def seen(page: Any, text: str | re.Pattern[str], **options: Any) -> None:
     """Wait until `text` stands in the page and a person can see it."""
     there = page.get_by_text(text, **options).first
-    there.scroll_into_view_if_needed()
-    playwright.expect(there).to_be_visible(timeout=120_000)
+    # At once, in the page: what is drawn anew between two steps of the driver would be lost.
+    there.evaluate("element => element.scrollIntoView({block: 'center', inline: 'nearest'})")
+    playwright.expect(there).to_be_visible()
 
 
-#: The table of metrics draws the rows that are in sight, so it is turned until the row is.
-TURN_TO = """
-async (text) => {
-  const grids = [...document.querySelectorAll('[role=grid]')];
-  const drawn = () => [...document.querySelectorAll('[role=grid] a')]
-    .some((link) => link.textContent === text);
-  const height = Math.max(...grids.map((grid) => grid.scrollHeight));
-  for (let top = 0; top <= height; top += 150) {
-    grids.forEach((grid) => { grid.scrollTop = top; });  // names and values are two grids
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    if (drawn()) return true;
-  }
-  return false;
+#: Whether the text of an element stands where nothing hides it, and what stands in its line.
+LINE_OF = """
+(text) => {
+  const middle = (box) => [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+  const words = [...document.querySelectorAll('[role=grid] *, [role=treegrid] *')]
+    .filter((element) => element.childElementCount === 0 && element.textContent.trim());
+  const shown = words.filter((element) => {
+    const top = document.elementFromPoint(...middle(element.getBoundingClientRect()));
+    return top !== null && (top.contains(element) || element.contains(top));
+  });
+  const found = shown.find((element) => element.textContent.trim() === text);
+  if (!found) return null;
+  const height = (element) => middle(element.getBoundingClientRect())[1];
+  return shown.filter((element) => Math.abs(height(element) - height(found)) < 8)
+    .map((element) => element.textContent.trim());
 }
 """
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def line_of(page: Any, text: str, over: Any, *, right: int = 0, down: int = 0) -> list[str]:
+    """Turn the mouse's wheel beside the cell `over` of a table until `text` is in sight; return what is beside it.
+
+    MLflow's tables draw only what is in sight: no row and no column is there before.
+    """
+    box = over.bounding_box()
+    page.mouse.move(box["x"] + 400, box["y"] + box["height"] / 2)
+    for _ in range(100):
+        line = page.evaluate(LINE_OF, text)
+        if line is not None:
+            return list(line)
+        page.mouse.wheel(right, down)
+        page.evaluate(DRAWN)
+    raise AssertionError(f"{text!r} is nowhere in the table")
 
 
 def test_the_first_page_is_the_experiment_with_its_three_runs(visit, served: Trained) -> None:
     def sees(page: Any) -> None:
         for k in range(3):
             seen(page, f"trial {k}", exact=True)
-        for event in EVENTS:  # columns that MLflow does not show without the view
-            seen(page, f"weight/{event}", exact=True)
+        seen(page, "roc_auc", exact=True)  # a column that MLflow does not show without the view
         seen(page, "Model registry")  # the mode for models, not the one for language models
 
     visit(served.first_page, "experiment", sees=sees)
+
+
+def test_the_table_of_the_first_page_goes_on_with_the_weights(visit, served: Trained) -> None:
+    def sees(page: Any) -> None:
+        seen(page, "trial 0", exact=True)
+        cell = page.get_by_text("trial 0", exact=True)
+        for event in EVENTS:
+            assert line_of(page, f"weight/{event}", cell, right=60)
+            for weight_set in served.weight_sets:
+                value = page.get_by_text(repr(weight_set.weights[event])[:8]).first
+                playwright.expect(value).to_be_visible()
+
+    visit(served.first_page, "columns", sees=sees)
+
+
+def test_the_view_opens_with_a_section_of_weights(visit, served: Trained) -> None:
+    def sees(page: Any) -> None:
+        for event in EVENTS:
+            seen(page, f"weight/{event}", exact=True)
+        seen(page, re.compile("^Metrics"))
+        seen(page, re.compile("^Weights"))
+
+    visit(f"{served.first_page}&compareRunsMode=CHART", "weights", sees=sees)
 
 
 def test_the_charts_of_the_experiment_hold_one_for_every_weight(visit, served: Trained) -> None:
@@ -218,11 +261,11 @@ def test_comparing_runs_shows_their_weights_side_by_side(visit, served: Trained)
 
     def sees(page: Any) -> None:
         seen(page, "average_precision", exact=True)
+        cell = page.get_by_role("grid").get_by_text("average_precision", exact=True).first
         for event in EVENTS:
-            assert page.evaluate(TURN_TO, f"weight/{event}")
-            seen(page, f"weight/{event}", exact=True)
-            for weight_set in served.weight_sets:
-                seen(page, f"{weight_set.weights[event]:.3f}".rstrip("0"), exact=True)
+            beside = line_of(page, f"weight/{event}", cell, down=60)
+            values = [f"{w.weights[event]:.3f}".rstrip("0") for w in served.weight_sets]
+            assert beside == [f"weight/{event}", *values]
 
     visit(f"#/compare-runs?runs={runs}&experiments={experiments}&{MODE}", "compare", sees=sees)
 
@@ -245,7 +288,7 @@ def test_two_versions_of_the_registry_are_compared_by_their_weights(visit, serve
         for event in EVENTS:
             seen(page, f"weight/{event}", exact=True)
             for weight_set in served.weight_sets[:2]:
-                seen(page, repr(weight_set.weights[event])[:5])
+                seen(page, f"{weight_set.weights[event]:.3f}".rstrip("0"), exact=True)
 
     visit(f"#/models/trial?{MODE}", "versions", sees=sees)
 

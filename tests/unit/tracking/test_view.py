@@ -20,7 +20,7 @@ def kept(store: Store) -> str:
 
 def test_the_view_shows_main_metrics_the_verdict_and_the_largest_weights(make_weight_set) -> None:
     weight_set = make_weight_set(tuple(f"event {k}" for k in range(40)))
-    metrics = {"brier": 0.1, "log_loss": 0.4, "roc_auc": 0.8, "weight/event 1": 0.1}
+    metrics = {"brier": 0.1, "log_loss": 0.4, "roc_auc": 0.8, "lift_at_10": 2.0}
     state = view_state(weight_set, metrics, {"verdict": "beats counting"})
     assert state["orderByKey"] == "metrics.`roc_auc`"
     columns = state["selectedColumns"]
@@ -28,6 +28,7 @@ def test_the_view_shows_main_metrics_the_verdict_and_the_largest_weights(make_we
     assert columns[4:] == [f"metrics.`weight/event {k}`" for k in range(39, 27, -1)]
     charts = [c for c in state["compareRunCharts"] if c["type"] == "BAR"]
     assert [c["metricKey"] for c in charts[:2]] == ["weight/event 39", "weight/event 38"]
+    assert [c["metricKey"] for c in charts[-3:]] == ["roc_auc", "log_loss", "lift_at_10"]
     sections = {s["uuid"] for s in state["compareRunSections"]}
     assert {c["metricSectionId"] for c in state["compareRunCharts"]} == sections
 
