@@ -46,13 +46,16 @@ def _weights(comparison: WeightSetComparison) -> Table:
     for one in comparison.sets:
         table.add_column(plain(one.name, 30), justify="right")
     table.add_column("rank", justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
-    for row in comparison.weights[:MOST_TERMS]:
+    shown = comparison.weights[:MOST_TERMS]
+    remarks = [_remark(row) for row in shown]
+    if any(remarks):
+        table.add_column("", overflow="fold")
+    for row, remark in zip(shown, remarks, strict=True):
         table.add_row(
             plain(row.term),
             *(_weight(row, k) for k in range(len(comparison.sets))),
             " → ".join("–" if rank is None else str(rank) for rank in row.ranks),
-            _remark(row),
+            *([remark] if any(remarks) else []),
         )
     captions = ["intervals in brackets"] if sure else []
     if len(comparison.weights) > MOST_TERMS:
@@ -65,7 +68,8 @@ def _weight(row: WeightRow, k: int) -> str:
     weight, ends = row.weights[k], row.intervals[k]
     if weight is None:
         return "–"
-    words = f"{weight:+.3f}" + (f" ({ends[0]:+.2f} to {ends[1]:+.2f})" if ends else "")
+    # Without a space inside the brackets, a narrow terminal breaks the line before them.
+    words = f"{weight:+.3f}" + (f" ({ends[0]:+.2f}…{ends[1]:+.2f})" if ends else "")
     return words.replace("-", "−")
 
 
@@ -86,15 +90,14 @@ def _metrics(comparison: WeightSetComparison) -> Table:
         title="metrics on the same held-out rows" if held else "metrics noted at training",
         title_justify="left",
     )
-    table.add_column("weight set", overflow="fold", min_width=14)
-    for words in SHOWN_METRICS.values():
-        table.add_column(words, justify="right")
-    if held:
-        table.add_column("error (by chance)", justify="right")
+    table.add_column("metric", no_wrap=True)
     for one in comparison.sets:
-        found = one.metrics if held else one.recorded
-        cells = [f"{found[k]:.3f}" if k in found else "–" for k in SHOWN_METRICS]
-        table.add_row(plain(one.name), *cells, *([_calibration(one)] if held else []))
+        table.add_column(plain(one.name, 30), justify="right")
+    every = [one.metrics if held else one.recorded for one in comparison.sets]
+    for key, words in SHOWN_METRICS.items():
+        table.add_row(words, *(f"{found[key]:.3f}" if key in found else "–" for found in every))
+    if held:
+        table.add_row("error (by chance)", *(_calibration(one) for one in comparison.sets))
     return table
 
 
@@ -125,14 +128,19 @@ def _print_change(console: Console, change: Change) -> None:
     for rank in change.rank_flips[:MOST_FLIPS]:
         console.print(Text.assemble("    ", plain(rank.below), " now above ", plain(rank.above)))
     if change.migration is not None:
+        console.print(f"  {_moved(change.migration)}")
         console.print(_migration(change.migration))
 
 
-def _migration(found: Migration) -> Table:
+def _moved(found: Migration) -> str:
     moved = f"{100 * found.changed:.1f} % of {found.customers:,} customers change band"
     if found.up is not None and found.down is not None:
         moved += f" ({100 * found.up:.1f} % up, {100 * found.down:.1f} % down)"
-    table = Table(title=moved, title_justify="left")
+    return moved
+
+
+def _migration(found: Migration) -> Table:
+    table = Table()
     table.add_column("from \\ to")
     for band in reversed(found.after):
         table.add_column(plain(band), justify="right")
@@ -163,7 +171,8 @@ def print_history(console: Console, history: AliasHistory) -> None:
     """Print every move of the aliases of a weight set, and where they point."""
     table = Table(title=plain(history.name), title_justify="left")
     for column in ("when (UTC)", "alias", "from → to", "who", "why", "gate"):
-        table.add_column(column, overflow="fold", no_wrap=column == "from → to")
+        fixed = column in ("when (UTC)", "from → to")
+        table.add_column(column, overflow="fold", no_wrap=fixed)
     for move in history.moves:
         why = [visible(move.because, 200)] if move.because else []
         why += [f"override: {visible(move.override, 200)}"] if move.override else []

@@ -190,22 +190,34 @@ LINE_OF = """
     .map((element) => element.textContent.trim());
 }
 """
-DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+#: While a table moves, the mouse reaches none of its cells, and names trail behind values.
+AT_REST = """
+async () => {
+  const moving = '.ReactVirtualized__Grid__innerScrollContainer[style*="pointer-events: none"]';
+  do {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  } while (document.querySelector(moving));
+}
+"""
 
 
-def line_of(page: Any, text: str, over: Any, *, right: int = 0, down: int = 0) -> list[str]:
-    """Turn the mouse's wheel beside the cell `over` of a table until `text` is in sight; return what is beside it.
+def point_beside(page: Any, cell: Any) -> None:
+    """Move the mouse over the values of a table, to the right of a cell with a name."""
+    box = cell.bounding_box()
+    page.mouse.move(box["x"] + 400, box["y"] + box["height"] / 2)
+
+
+def line_of(page: Any, text: str, *, right: int = 0, down: int = 0) -> list[str]:
+    """Turn the mouse's wheel until `text` is in sight; return what is beside it.
 
     MLflow's tables draw only what is in sight: no row and no column is there before.
     """
-    box = over.bounding_box()
-    page.mouse.move(box["x"] + 400, box["y"] + box["height"] / 2)
     for _ in range(100):
         line = page.evaluate(LINE_OF, text)
         if line is not None:
             return list(line)
         page.mouse.wheel(right, down)
-        page.evaluate(DRAWN)
+        page.evaluate(AT_REST)
     raise AssertionError(f"{text!r} is nowhere in the table")
 
 
@@ -222,9 +234,9 @@ def test_the_first_page_is_the_experiment_with_its_three_runs(visit, served: Tra
 def test_the_table_of_the_first_page_goes_on_with_the_weights(visit, served: Trained) -> None:
     def sees(page: Any) -> None:
         seen(page, "trial 0", exact=True)
-        cell = page.get_by_text("trial 0", exact=True)
+        point_beside(page, page.get_by_text("trial 0", exact=True))
         for event in EVENTS:
-            assert line_of(page, f"weight/{event}", cell, right=60)
+            assert line_of(page, f"weight/{event}", right=60)
             for weight_set in served.weight_sets:
                 value = page.get_by_text(repr(weight_set.weights[event])[:8]).first
                 playwright.expect(value).to_be_visible()
@@ -261,9 +273,10 @@ def test_comparing_runs_shows_their_weights_side_by_side(visit, served: Trained)
 
     def sees(page: Any) -> None:
         seen(page, "average_precision", exact=True)
-        cell = page.get_by_role("grid").get_by_text("average_precision", exact=True).first
+        names = page.get_by_role("grid")
+        point_beside(page, names.get_by_text("average_precision", exact=True).first)
         for event in EVENTS:
-            beside = line_of(page, f"weight/{event}", cell, down=60)
+            beside = line_of(page, f"weight/{event}", down=150)
             values = [f"{w.weights[event]:.3f}".rstrip("0") for w in served.weight_sets]
             assert beside == [f"weight/{event}", *values]
 

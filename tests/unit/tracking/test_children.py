@@ -146,9 +146,9 @@ def test_a_group_that_can_t_be_ended_costs_nothing_that_stands_below(
     def refused(*args: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(TrackingError, match="disk of the tracking store is full"):
-        with tracker.group("alone") as parent:
-            monkeypatch.setattr(type(open_store(tracker.store).client), "set_terminated", refused)
+    full = pytest.raises(TrackingError, match="disk of the tracking store is full")
+    with full, tracker.group("alone") as parent:
+        monkeypatch.setattr(type(open_store(tracker.store).client), "set_terminated", refused)
     with grouped([tracker, tracker], ["a", "b"]) as parents:
         assert parents[0] == parents[1] != parent
 
