@@ -35,7 +35,7 @@ SHOWN_METRICS = {
 #: Rules whose prices are shown, and terms without enough data.
 MOST_PRICES, MOST_LACKING = 12, 8
 #: Width that names get before g(n) does; beside intervals and points 80 columns hold less.
-_NAME, _NAME_BESIDE_BOTH = 24, 13
+_NAME, _NAME_BESIDE_BOTH = 24, 8
 #: Event types that are named when a weight set does not count them.
 _MOST_NOT_COUNTED = 5
 

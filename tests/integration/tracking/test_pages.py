@@ -178,7 +178,8 @@ LINE_OF = """
 (text) => {
   const middle = (box) => [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
   const words = [...document.querySelectorAll('[role=grid] *, [role=treegrid] *')]
-    .filter((element) => element.childElementCount === 0 && element.textContent.trim());
+    .filter((element) => [...element.childNodes].some(
+      (node) => node.nodeType === Node.TEXT_NODE && node.textContent.trim()));
   const shown = words.filter((element) => {
     const top = document.elementFromPoint(...middle(element.getBoundingClientRect()));
     return top !== null && (top.contains(element) || element.contains(top));
@@ -217,6 +218,8 @@ def line_of(page: Any, text: str, *, right: int = 0, down: int = 0) -> list[str]
         if line is not None:
             return list(line)
         page.mouse.wheel(right, down)
+        page.evaluate(AT_REST)
+        page.mouse.wheel(min(right, 1), min(down, 1))  # names go where values were one turn ago
         page.evaluate(AT_REST)
     raise AssertionError(f"{text!r} is nowhere in the table")
 
