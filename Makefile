@@ -16,10 +16,10 @@ demo: $(VENV)/.demo
 	$(BIN)/ces-ml demo
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
 
 check: lint types layers $(VENV)/.dev
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 	$(MAKE) notebooks
 
 lint: $(VENV)/.dev
