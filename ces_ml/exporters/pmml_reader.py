@@ -43,7 +43,7 @@ class PmmlCard:
     Parameters
     ----------
     data : bytes
-        XML. A document type is refused, so that no entity is ever expanded.
+        XML in UTF-8. A document type is refused, so that no entity is ever expanded.
 
     Raises
     ------
@@ -52,10 +52,16 @@ class PmmlCard:
     """
 
     def __init__(self, data: bytes) -> None:
-        if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise _refusal("the PMML file is not UTF-8", str(error), "XML in UTF-8") from error
+        if "\0" in text:  # UTF-16, which expat would recognise whatever it is told
+            raise _refusal("the PMML file is not UTF-8", "a NUL character", "XML in UTF-8")
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise _refusal("the PMML file declares a document type", "<!DOCTYPE", "plain elements")
         try:
-            root = ET.fromstring(data)  # noqa: S314 - no document type, so no entity, is let in
+            root = ET.fromstring(text)  # noqa: S314 - no document type, so no entity, is let in
         except ET.ParseError as error:
             raise _refusal("the PMML file is not XML", str(error), "a whole document") from error
         for element in root.iter():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import shutil
 import subprocess
@@ -27,6 +28,8 @@ from ces_ml.weights.weight_set import WeightSet
 __all__ = ["READERS", "Reader", "Readout", "in_xml"]
 
 Row = Mapping[str, Any]
+#: What a fingerprint looks like; it stands in comments of modules, where other text could end them.
+_FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 _NODE = """
 import { readFileSync } from "node:fs";
 const { source, rows } = JSON.parse(readFileSync(0, "utf8"));
@@ -148,8 +151,9 @@ def _body(data: bytes, template: str, unquoted: Callable[[str], Any]) -> dict[st
             body = json.loads(unquoted(inside))
             again = ascii_json(body, indent=1 if unquoted is not json.loads else None)
             quoted = json.dumps(again) if unquoted is json.loads else again
-            made = whole.replace("__FINGERPRINT__", body["fingerprint"])
-            if made.replace("__MODEL__", quoted) == text:
+            stated = body["fingerprint"]
+            made = whole.replace("__FINGERPRINT__", stated).replace("__MODEL__", quoted)
+            if _FINGERPRINT.fullmatch(stated) and made == text:
                 return dict(body)
         except (ValueError, TypeError, KeyError):
             pass

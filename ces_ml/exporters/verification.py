@@ -89,9 +89,12 @@ def verify_file(path: str | os.PathLike[str], against: WeightSet | None = None) 
     whole = f"whole, in the form of {format}"
     try:
         readout = reader.read(data)
+        largest, problem = differences(readout.golden, readout.found)
     except CesError as error:
         return [Check(whole, False, f"{error.problem}: {error.got}", error.hint or "")]
-    largest, problem = differences(readout.golden, readout.found)
+    except Exception as error:  # what a damaged file holds may be anything
+        found = f"the golden rows inside can't be scored: {type(error).__name__}: {error}"
+        return [Check(whole, False, found, _HINT)]
     n = len(readout.golden)
     agree = f"{n} agree to {TOLERANCE:g}; largest difference {largest:.1e}"
     checks = [
