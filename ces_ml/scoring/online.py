@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ces_ml.errors import EventLogError, SpecError, WeightSetError, show
-from ces_ml.scoring.online_buffer import EventBuffer
+from ces_ml.scoring.online_buffer import EventBuffer, is_missing
 from ces_ml.scoring.online_events import (
     Events,
     as_frame,
@@ -179,7 +179,7 @@ class OnlineScorer:
         SpecError
             If a time is no moment.
         """
-        if event_id is None and self._plan.dedupe is not None:
+        if self._plan.dedupe is not None and is_missing(event_id):
             raise _no_id()
         at = moment_us(timestamp)
         known = at if arrival is None else moment_us(arrival)

@@ -14,7 +14,7 @@ from ces_ml.scoring.online_events import Events, hashed, plain_customer, texts_o
 from ces_ml.scoring.online_filters import fits, holds, kinds_in, read_as
 from ces_ml.scoring.online_plan import OnlinePlan
 
-__all__ = ["EventBuffer"]
+__all__ = ["EventBuffer", "is_missing"]
 
 
 class EventBuffer:
@@ -62,7 +62,7 @@ class EventBuffer:
         EventLogError
             If it says neither whose nor what it is, or a value can't be counted.
         """
-        if customer is None or event_type is None:
+        if is_missing(customer) or is_missing(event_type):
             raise EventLogError(
                 "an event says neither whose nor what it is",
                 got=f"customer {show(customer)}, event type {show(event_type)}",
@@ -132,6 +132,11 @@ class EventBuffer:
         return events
 
 
+def is_missing(value: Any) -> bool:
+    """Return whether a value is None, or stands for nothing as NaN does."""
+    return value is None or value is pd.NA or value is pd.NaT or value != value
+
+
 def _as_float(value: Any) -> float:
     return np.nan if value is None else float(value)
 
@@ -141,5 +146,5 @@ def _is_number(value: Any) -> bool:
         return True
     try:
         return bool(np.isfinite(float(value)))
-    except ValueError:
+    except (ValueError, TypeError):
         return False

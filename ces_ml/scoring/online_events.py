@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ces_ml.errors import EventLogError, did_you_mean, show
+from ces_ml.errors import EventLogError, SpecError, did_you_mean, show
 from ces_ml.scoring.online_filters import holds, kinds_in, read_as
 from ces_ml.scoring.online_plan import OnlinePlan
 from ces_ml.spec.as_of import parse_moment, to_us
@@ -248,11 +248,18 @@ def moment_us(moment: Any) -> int:
     Raises
     ------
     SpecError
-        If it is no moment.
+        If it is no moment, or lies outside the years 1 to 9999.
     """
-    if isinstance(moment, int | np.integer) and not isinstance(moment, bool):
-        return int(moment)
-    return to_us(parse_moment(moment))
+    if not isinstance(moment, int | np.integer) or isinstance(moment, bool):
+        return to_us(parse_moment(moment))
+    if not _FIRST_US <= moment < _LAST_US:
+        raise SpecError(
+            "a moment lies outside the calendar",
+            got=f"{moment} µs since 1970",
+            allowed="a whole number of UTC microseconds in the years 1 to 9999",
+            hint="convert the number to microseconds, or pass a datetime",
+        )
+    return int(moment)
 
 
 def _number(wanted: Property, column: pd.Series) -> NDArray[np.float64]:
@@ -284,8 +291,10 @@ def _number(wanted: Property, column: pd.Series) -> NDArray[np.float64]:
 
 def texts_of(column: pd.Series) -> pd.Series:
     """Return the text by which the values of a property are told apart."""
-    texts = column.astype(object).map(_text)
-    return texts.where(column.notna(), None)
+    held = zip(column.astype(object), column.isna(), strict=True)
+    texts = [None if null else _text(value) for value, null in held]
+    # Not as pandas' own text, which refuses half a character.
+    return pd.Series(texts, column.index, dtype=object)
 
 
 def _text(value: Any) -> str | None:
@@ -312,5 +321,7 @@ def hashed(column: pd.Series, name: str) -> NDArray[np.int64]:
             allowed="an id for every event",
             hint="give every event its id, or make the scorer without dedupe",
         )
-    texts = np.array(column.astype(object).map(str).tolist(), dtype=object)
-    return pd.util.hash_array(texts, categorize=False).view(np.int64)
+    # Half a character, which UTF-8 can't hold, is hashed as its escape.
+    texts = [str(v).encode("utf-8", "backslashreplace").decode() for v in column.astype(object)]
+    array = np.array([*texts, None], dtype=object)[:-1]
+    return pd.util.hash_array(array, categorize=False).view(np.int64)

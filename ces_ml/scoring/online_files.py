@@ -1,9 +1,11 @@
-"""All states of an online scorer in one file: a line of JSON, then record after record."""
+"""All states of an online scorer in one file: a line of JSON, record after record, a check sum."""
 
 from __future__ import annotations
 
 import json
 import os
+import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,14 +36,19 @@ def write_states(
     """
     head = {"format": FORMAT, "version": VERSION, "customers": n_customers, **settings}
     with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(json.dumps(head).encode() + b"\n")
+        line = json.dumps(head).encode() + b"\n"
+        file.write(line)
+        check = zlib.crc32(line)
         for customer, state in states:
-            name = str(customer).encode()
+            name = str(customer).encode("utf-8", "surrogatepass")
             record = bytearray()
             write_number(record, len(name) << 1 | isinstance(customer, int))
             record += name
             write_number(record, len(state))
-            file.write(record + state)
+            record += state
+            file.write(record)
+            check = zlib.crc32(record, check)
+        file.write(struct.pack("<I", check))
     return Path(path)
 
 
@@ -77,6 +84,8 @@ def read_states(
             allowed=f"version {VERSION}",
             hint="install a newer ces-ml",
         )
+    if struct.pack("<I", zlib.crc32(data[:-4])) != data[-4:]:
+        raise _damaged(path, f"{len(data):,} bytes with a wrong check sum")
     if head.get("weight_set") != fingerprint:
         raise WeightSetError(
             "the states belong to another weight set",
@@ -84,7 +93,16 @@ def read_states(
             allowed=fingerprint,
             hint="load them with the weight set that they were kept for, then use `reweight`",
         )
-    return head, _records(data, len(line) + 1, int(head["customers"]), path)
+    return head, _records(data[:-4], len(line) + 1, int(head["customers"]), path)
+
+
+def _damaged(path: str | os.PathLike[str], got: str) -> WeightSetError:
+    return WeightSetError(
+        "the file of states is truncated or damaged",
+        got=f"{show(str(path))}: {got}",
+        allowed="a whole file that OnlineScorer.dump wrote",
+        hint="take the original file, or build the states anew from the log",
+    )
 
 
 def _records(
@@ -93,7 +111,7 @@ def _records(
     for k in range(n_customers):
         try:
             length, at = read_number(data, at)
-            name = data[at : at + (length >> 1)].decode()
+            name = data[at : at + (length >> 1)].decode("utf-8", "surrogatepass")
             at += length >> 1
             customer: Any = int(name) if length & 1 else name
             size, at = read_number(data, at)
@@ -101,10 +119,5 @@ def _records(
             if at > len(data):
                 raise ValueError("the file ends")
         except (IndexError, ValueError) as error:
-            raise WeightSetError(
-                "the file of states is truncated or damaged",
-                got=f"{show(str(path))}: customer {k + 1:,} of {n_customers:,}: {error}",
-                allowed="a whole file that OnlineScorer.dump wrote",
-                hint="take the original file, or build the states anew from the log",
-            ) from error
+            raise _damaged(path, f"customer {k + 1:,} of {n_customers:,}: {error}") from error
         yield customer, state

@@ -157,9 +157,9 @@ def _numbers(held: pd.Series) -> Any:
         return None
     try:
         found = pd.to_numeric(held).to_numpy()
-    except (ValueError, TypeError):
+        return found if np.isfinite(found.astype(np.float64)).all() else None
+    except (ValueError, TypeError, OverflowError):
         return None
-    return found if np.isfinite(found.astype(np.float64)).all() else None
 
 
 def _texts(held: pd.Series) -> Any:

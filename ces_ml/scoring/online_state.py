@@ -70,7 +70,7 @@ def packed(store: OnlineStore, place: int) -> bytes:
             _write_chain(out, chain, _kind(plan, s), _newest(plan, s, latest), words)
     write_number(out, 0)
     for code in words:
-        text = store.words[code].encode()
+        text = store.words[code].encode("utf-8", "surrogatepass")
         write_number(out, len(text))
         out += text
     return bytes(out) + struct.pack("<I", zlib.crc32(bytes(out)))
@@ -116,9 +116,11 @@ def unpacked(plan: OnlinePlan, state: bytes, store: OnlineStore) -> tuple[Any, l
     WeightSetError
         If the bytes are no state, damaged, or of other settings.
     """
+    if not isinstance(state, bytes | bytearray | memoryview):
+        raise _refusal("this is no state of an online scorer", f"a {type(state).__qualname__}")
     body = bytes(state[:-4])
     if body[:4] != _MAGIC or len(state) < 16:
-        raise _refusal("these bytes are no state of an online scorer", show(bytes(state[:8])))
+        raise _refusal("this is no state of an online scorer", show(bytes(state[:8])))
     if struct.pack("<I", zlib.crc32(body)) != bytes(state[-4:]):
         raise _refusal("the state is damaged", f"{len(state)} bytes with a wrong check sum")
     if body[4:12] != plan.digest:
@@ -162,7 +164,7 @@ def _read(plan: OnlinePlan, body: bytes, store: OnlineStore) -> tuple[Any, list[
     words = []
     while at < len(body):
         length, at = read_number(body, at)
-        words.append(body[at : at + length].decode())
+        words.append(body[at : at + length].decode("utf-8", "surrogatepass"))
         at += length
     codes = [store.code_of(w) for w in words]
     for s, slot in enumerate(plan.slots):
