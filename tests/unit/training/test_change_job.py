@@ -210,3 +210,24 @@ def test_moments_and_customers_that_make_no_change_are_refused() -> None:
             explain_change(weights, log, start=start, end=end)
     with pytest.raises(EventLogError, match="a customer is not known before the end"):
         explain_change(weights, log, start="2025-01-06", end="2025-01-06T01", customers=["y"])
+
+
+def test_a_customer_who_is_asked_for_twice_is_explained_once() -> None:
+    log = random_log(np.random.default_rng(3), 60)
+    weights = weight_set([Term(event="login", window="30d")])
+    name = log["customer_id"].iloc[0]
+    moments = {"start": moment(START + 20 * DAY_US), "end": moment(START + 40 * DAY_US)}
+    found = explain_change(weights, log, customers=[name, str(name), name], **moments)
+    assert len(found.totals) == 1
+    assert found.parts["raw_points"].sum() == pytest.approx(found.totals["raw_change"].sum())
+
+
+def test_a_schema_that_is_given_is_that_of_both_weight_sets() -> None:
+    log = random_log(np.random.default_rng(3), 60)
+    weights = weight_set([Term(event="login", window="30d")])
+    renamed = weights.events.model_copy(update={"customer_col": "user"})
+    other = weights.model_copy(update={"events": renamed})
+    moments = {"start": moment(START + 20 * DAY_US), "end": moment(START + 40 * DAY_US)}
+    mine = explain_change(weights, log, against=other, schema=weights.events, **moments)
+    same = explain_change(weights, log, against=weights, **moments)
+    pd.testing.assert_frame_equal(mine.totals, same.totals)

@@ -110,3 +110,14 @@ def test_questions_that_have_no_answer_are_refused() -> None:
     schema = EventSchema(arrival_col="arrived")
     with pytest.raises(EventLogError, match="nobody is known over the whole history"):
         declines(weights(), late, as_of=AS_OF, schema=schema)
+
+
+@pytest.mark.parametrize("over", ["0d", "9000w"])
+def test_a_step_of_no_length_or_past_the_calendar_is_refused(over: str) -> None:
+    with pytest.raises(SpecError, match="steps of the history do not fit the calendar"):
+        declines(weights(), history(0, 20), as_of=AS_OF, over=over)
+
+
+def test_a_negative_number_of_reasons_is_refused() -> None:
+    with pytest.raises(SpecError, match="the number of reasons is negative"):
+        declines(weights(), history(0, 20), as_of=AS_OF, n_reasons=-1)
