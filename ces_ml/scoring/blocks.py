@@ -72,7 +72,7 @@ def score_blocks(weight_set: WeightSet, X: Any, *, missing_is_0: bool) -> Scores
     Raises
     ------
     WeightSetError
-        If a count is not finite.
+        If a count, or a raw score, is not finite.
     """
     n = X.shape[0]
     made = Scores(np.empty(n), np.empty(n), np.empty(n), np.zeros(n, np.int16))
@@ -94,7 +94,8 @@ def score_blocks(weight_set: WeightSet, X: Any, *, missing_is_0: bool) -> Scores
 def _raw(weight_set: WeightSet, X: Any, *, missing_is_0: bool) -> NDArray[np.float64]:
     """Return the raw scores of a block, after looking for numbers that are none."""
     if sp.issparse(X):
-        return raw_scores(weight_set, _finite(X))
+        return _bounded(raw_scores(weight_set, _finite(X)))
+    X = np.asarray(X, dtype=np.float64)  # the logarithm of a narrow type is as narrow
     weights = np.array([term.weight for term in weight_set.terms])
     kinds = {(term.cap, term.transform) for term in weight_set.terms}
     with np.errstate(invalid="ignore", over="ignore"):
@@ -105,8 +106,27 @@ def _raw(weight_set: WeightSet, X: Any, *, missing_is_0: bool) -> NDArray[np.flo
             if np.isfinite(raw).all():
                 return np.asarray(raw, dtype=np.float64)
         elif np.isfinite(X.sum()):
-            return _by_column(weight_set, X)
-    return _by_column(weight_set, _clean(X, missing_is_0=missing_is_0))
+            return _bounded(_by_column(weight_set, X))
+        return _bounded(_by_column(weight_set, _clean(X, missing_is_0=missing_is_0)))
+
+
+def _bounded(raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return raw scores if all of them are numbers.
+
+    Raises
+    ------
+    WeightSetError
+        If one is not.
+    """
+    endless = int((~np.isfinite(raw)).sum())
+    if endless:
+        raise WeightSetError(
+            "a raw score is larger than any number",
+            got=f"{endless:,} of {len(raw):,} rows",
+            allowed="counts whose points add up to less than 1.8e308",
+            hint="clean the counts",
+        )
+    return raw
 
 
 def _transformed(X: NDArray[np.float64], transform: str) -> NDArray[np.float64]:

@@ -125,7 +125,7 @@ class Scorer:
         Raises
         ------
         WeightSetError
-            If a count is not a finite number.
+            If a count, or the raw score, is not a finite number.
 
         Examples
         --------
@@ -140,7 +140,7 @@ class Scorer:
             weight * _moved(_number(counts.get(name), name), cap, transform)
             for name, weight, cap, transform in self._terms
         ]
-        raw = math.fsum(added)
+        raw = _added_up(added)
         at = np.array([raw])
         score = float(scores(self.weight_set, at)[0])
         found = {
@@ -169,6 +169,21 @@ def _number(count: float | None, name: str) -> float:
             hint="clean the counts",
         )
     return value
+
+
+def _added_up(points: list[float]) -> float:
+    try:
+        raw = math.fsum(points)
+    except (OverflowError, ValueError):  # past all numbers on the way; endless less endless
+        raw = math.inf
+    if not math.isfinite(raw):
+        raise WeightSetError(
+            "a raw score is larger than any number",
+            got=f"points of {len(points):,} terms that add up to no finite number",
+            allowed="counts whose points add up to less than 1.8e308",
+            hint="clean the counts",
+        )
+    return raw
 
 
 def _moved(n: float, cap: float | None, transform: str) -> float:

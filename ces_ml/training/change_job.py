@@ -211,9 +211,9 @@ def _rows(X: Any, customers: pd.Series, names: pd.Series) -> Any:
 
 
 def _chosen(names: pd.Series, customers: Iterable[Any]) -> NDArray[np.int64]:
-    """Return the rows of customers; a number and its text are one customer here."""
+    """Return the rows of customers, each once; a number and its text are one customer here."""
     places = pd.Index(names.astype(str))
-    wanted = [str(c) for c in customers]
+    wanted = list(dict.fromkeys(str(c) for c in customers))
     rows = places.get_indexer(pd.Index(wanted, dtype=object))
     if (rows < 0).any():
         missing = wanted[int(np.argmax(rows < 0))]

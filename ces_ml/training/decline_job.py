@@ -110,12 +110,12 @@ def declines(
     EventLogError
         If nobody is known over the whole history, or the log can't answer.
     """
-    _check(history, level, control)
+    _check(history, level, control, n_reasons)
     schema = schema or weight_set.events
     counted = {"schema": schema, "engine": engine, **options}
     last = parse_moment(as_of)
     step = timedelta(microseconds=Duration(over).us)
-    moments = [last - k * step for k in range(history + 2)]
+    moments = _moments(last, step, history + 2)
     table = build_counts(events, weight_set.spec, as_of=moments, **counted)
     names, raw, newer = _histories(table, weight_set, moments)
     p, z, noise = fall_p_values(raw[:, :-1] - raw[:, 1:])
@@ -159,7 +159,29 @@ def declines(
     return Declines(falls, report)
 
 
-def _check(history: int, level: float, control: str) -> None:
+def _moments(last: Any, step: timedelta, n: int) -> list[Any]:
+    try:
+        moments = [last - k * step for k in range(n)]
+    except OverflowError:
+        moments = []
+    if len(set(moments)) < n:
+        raise SpecError(
+            "the steps of the history do not fit the calendar",
+            got=f"{n - 1} steps of {step} before {last.isoformat()}",
+            allowed="steps of some length, after the year 1",
+            hint="correct `over`, or take less history",
+        )
+    return moments
+
+
+def _check(history: int, level: float, control: str, n_reasons: int) -> None:
+    if n_reasons < 0:
+        raise SpecError(
+            "the number of reasons is negative",
+            got=show(n_reasons),
+            allowed="0 or more",
+            hint="correct n_reasons",
+        )
     if history < _FEWEST:
         raise SpecError(
             "the history is too short to tell noise from a fall",

@@ -28,7 +28,12 @@ def test_nanoseconds_as_a_float_never_move_to_a_later_microsecond(back: int, mak
 def test_a_customer_that_is_nan_is_no_other_customer(make: Make) -> None:
     events = [
         {"customer_id": "x", "event_type": "a", "timestamp": "2024-12-31"},
-        {"customer_id": float("nan"), "anonymous": "x", "event_type": "a", "timestamp": "2024-12-31"},
+        {
+            "customer_id": float("nan"),
+            "anonymous": "x",
+            "event_type": "a",
+            "timestamp": "2024-12-31",
+        },
     ]
     for anonymous in (None, "anonymous"):
         module = Python().load(make({"event": "a"}, events=EventSchema(anonymous_col=anonymous)))

@@ -114,7 +114,7 @@ def test_questions_that_have_no_answer_are_refused() -> None:
 
 @pytest.mark.parametrize("over", ["0d", "9000w"])
 def test_a_step_of_no_length_or_past_the_calendar_is_refused(over: str) -> None:
-    with pytest.raises(SpecError, match="steps of the history do not fit the calendar"):
+    with pytest.raises(SpecError, match="the steps of the history do not fit the calendar"):
         declines(weights(), history(0, 20), as_of=AS_OF, over=over)
 
 
