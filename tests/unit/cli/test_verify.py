@@ -51,3 +51,12 @@ def test_the_schema_that_is_printed_is_the_published_one() -> None:
     printed = json.loads(call("schema").output)
     assert printed["$id"] == "urn:ces-ml:schema:weight-set:v1"
     assert "fingerprint" in printed["required"]
+
+
+def test_a_path_that_reads_like_markup_is_printed_as_it_is(tmp_path: Path) -> None:
+    for name in ("a[/b].json", "[red].json"):
+        path = tmp_path / name
+        result = CliRunner().invoke(app, ["export", str(GOLDEN), "-o", str(path)])
+        assert result.exit_code == 0, result.output
+        assert path.exists()
+        assert name in result.output.replace("\n", "")
