@@ -75,7 +75,7 @@ def changes(
     else:
         print_changes(out, found)
     for path in (p for p in (output, totals) if p is not None):
-        out.print(f"written to {path}", soft_wrap=True)
+        out.print(Text(f"written to {path}"), soft_wrap=True)
 
 
 @app.command(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from ces_ml.cli.app import app, out, progress_bar, reported
 from ces_ml.errors import TrackingError
@@ -97,7 +98,7 @@ def _print_kept(
 ) -> None:
     """Print where everything is; a run that could not be logged ends the command."""
     for path in filter(None, written):
-        out.print(f"written to {path}", soft_wrap=True)
+        out.print(Text(f"written to {path}"), soft_wrap=True)
     if run_id:
         out.print(f"logged below run {run_id}", soft_wrap=True)
     if error is not None:

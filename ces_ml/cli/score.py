@@ -74,7 +74,7 @@ def score(
             progress=_by_percent(progress),
             **log.options | {k: v for k, v in given.items() if v is not None},
         )
-    out.print(f"{result.rows:,} rows written to {result.path}", soft_wrap=True)
+    out.print(Text(f"{result.rows:,} rows written to {result.path}"), soft_wrap=True)
     for band in reversed(weight_set.bands):
         out.print(Text.assemble(f"  {result.bands[band.name]:>9,}  ", plain(band.name)))
     print_report(out, result.report, result.not_counted)

@@ -94,7 +94,7 @@ def train(
                 info, unlogged = _logged(result, trackers[k], parents[k], given)
             print_result(out, result)
             if written:
-                out.print(f"weights written to {written}", soft_wrap=True)
+                out.print(Text(f"weights written to {written}"), soft_wrap=True)
             if info is not None:
                 _print_run(info, store or result.config.tracking.store, result.verdict)
             if unwritten is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from ces_ml.cli.app import Store, Weights, app, out, reported
 from ces_ml.errors import SpecError
@@ -63,7 +64,7 @@ def export(
     options |= {name: value for name, value in named.items() if value is not None}
     weight_set = load_weight_set(weights, store)
     written = write(weight_set, output, format, **options)
-    out.print(f"weights written to {written}", soft_wrap=True)
+    out.print(Text(f"weights written to {written}"), soft_wrap=True)
     out.print(f"[dim]{weight_set.fingerprint}[/dim]", soft_wrap=True)
 
 

@@ -13,7 +13,6 @@ __all__ = ["DIALECTS", "NUMBER_TIMES", "dialect_named"]
 NUMBER_TIMES = ("s", "ms", "us", "ns")
 _PLACED = "'{}'::FLOAT8"
 _OWN_COLLATION = "Customer ids and properties are told apart as the collations of their columns do."
-_SQLITE_SECONDS = "CAST(strftime('%s', substr({0}, 1, 19)) AS INTEGER) * 1000000"
 
 
 def _times(integer: str = "BIGINT", modulo: str = "MOD({}, 1000)", **kinds: str) -> dict[str, str]:
@@ -30,6 +29,26 @@ def _times(integer: str = "BIGINT", modulo: str = "MOD({}, 1000)", **kinds: str)
         "us": f"CAST({{0}} AS {integer})",
         "ns": f"CAST(FLOOR(({ns} - {below}) / 1E3 + 5E-1) AS {integer})",
     }
+
+
+def _sqlite_text() -> str:
+    """Return how SQLite reads ISO 8601: an offset may be of hours, or without a colon."""
+    sign = "(instr(substr({0}, 12), '+') + instr(substr({0}, 12), '-'))"
+    local = (
+        f"CASE WHEN {sign} > 0 THEN rtrim(substr({{0}}, 1, 10 + {sign})) "
+        "ELSE rtrim({0}, 'ZzUTC ') END"
+    )
+    offset = f"replace(substr({{0}}, 12 + {sign}), ':', '')"
+    minutes = (
+        f"(CAST(substr({offset}, 1, 2) AS INTEGER) * 60 + CAST(substr({offset}, 3, 2) AS INTEGER))"
+    )
+    return (
+        f"(CAST(strftime('%s', substr({local}, 1, 19)) AS INTEGER) * 1000000 "
+        f"+ CASE substr({local}, 20, 1) WHEN '.' "
+        f"THEN CAST(substr(substr({local}, 21) || '000000', 1, 6) AS INTEGER) ELSE 0 END "
+        f"+ CASE substr({{0}}, 11 + {sign}, 1) WHEN '+' THEN -60000000 WHEN '-' THEN 60000000 "
+        f"ELSE 0 END * {minutes})"
+    )
 
 
 _DUCKDB = Dialect(
@@ -80,12 +99,7 @@ _SQLITE = Dialect(
     times=_times(
         "INTEGER",
         "{} % 1000",
-        text="(CASE WHEN length({0}) > 21 AND substr({0}, -6, 1) IN ('+', '-') "
-        "THEN CAST(strftime('%s', substr({0}, 1, 19) || substr({0}, -6)) AS INTEGER) * 1000000 "
-        f"ELSE {_SQLITE_SECONDS} END + CASE WHEN substr({{0}}, 20, 1) = '.' THEN "
-        "CAST(substr(rtrim(substr({0}, 21, length({0}) - 20 - CASE WHEN "
-        "substr({0}, -6, 1) IN ('+', '-') THEN 6 ELSE 0 END), 'Zz') || '000000', 1, 6) "
-        "AS INTEGER) ELSE 0 END)",
+        text=_sqlite_text(),
     ),
     moments={"text": "'{}'"},
     now="CAST(strftime('%s', 'now') AS INTEGER) * 1000000",

@@ -56,7 +56,7 @@ def test_the_schema_that_is_printed_is_the_published_one() -> None:
 def test_a_path_that_reads_like_markup_is_printed_as_it_is(tmp_path: Path) -> None:
     for name in ("a[/b].json", "[red].json"):
         path = tmp_path / name
-        result = CliRunner().invoke(app, ["export", str(GOLDEN), "-o", str(path)])
+        result = call("export", str(GOLDEN), "-o", str(path))
         assert result.exit_code == 0, result.output
         assert path.exists()
         assert name in result.output.replace("\n", "")

@@ -1,4 +1,4 @@
-"""Times that SQLite holds as text are the moments that they state, in every spelling of ISO 8601."""
+"""Times that SQLite holds as text are the moments that they state, however ISO 8601 is spelt."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ def test_a_date_is_its_midnight_and_what_is_no_time_is_none() -> None:
 def asked(text: str | None) -> int | None:
     words = DIALECTS["sqlite"].times["text"].format("t")
     with closing(sqlite3.connect(":memory:")) as con:
-        return con.execute(f"SELECT {words} FROM (SELECT ? AS t)", (text,)).fetchone()[0]  # noqa: S608
+        return con.execute(f"SELECT {words} FROM (SELECT ? AS t)", (text,)).fetchone()[0]
