@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ces_ml.errors import EventLogError, SpecError, WeightSetError
@@ -116,3 +117,11 @@ def test_no_byte_of_a_file_of_states_may_change(tmp_path: Path) -> None:
         path.write_bytes(whole[:k] + bytes([whole[k] ^ 4]) + whole[k + 1 :])
         with pytest.raises(WeightSetError):
             OnlineScorer.load(path, mine.weight_set)
+
+
+@pytest.mark.parametrize("seconds", [18_446_744_073_710, -18_446_744_073_710, 2**62])
+def test_a_time_in_another_unit_does_not_wrap_around_into_the_calendar(seconds: int) -> None:
+    weights = weight_set([Term(event="a", window="10d")], timestamp_unit="s")
+    frame = pd.DataFrame({"customer_id": ["x"], "event_type": ["a"], "timestamp": [seconds]})
+    with pytest.raises(EventLogError, match="lie outside the calendar"):
+        OnlineScorer(weights, "1d").update_many(frame)
