@@ -226,7 +226,11 @@ def _of_unit(column: pd.Series, unit: str) -> pd.Series:
         us = np.floor(scaled) if unit == "ns" else np.round(scaled)
         return pd.Series(us, index=column.index).astype("Int64")
     whole = column.astype("Int64")
-    return whole // 1000 if unit == "ns" else whole * _PER_SECOND[unit]
+    if unit == "ns":
+        return whole // 1000
+    # Past the calendar a product could wrap around and come back into it.
+    most = _LAST_US // _PER_SECOND[unit]
+    return whole.clip(-most, most) * _PER_SECOND[unit]
 
 
 def _of_moments(column: pd.Series) -> pd.Series:
