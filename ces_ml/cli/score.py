@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,14 +19,20 @@ __all__ = ["score"]
     "ces-ml score models:/churn@champion 'log/*.parquet' -o scores.csv --as-of 2025-06-01\n\n  "
     "ces-ml score churn.json --config churn.yaml -o scores.parquet\n\n  "
     "ces-ml score churn.json log/ -o history.duckdb --table churn --memory-limit 2GB "
-    "--as-of 'every 28d from 2025-01-01 to 2025-06-30'"
+    "--as-of 'every 28d from 2025-01-01 to 2025-06-30'\n\n  "
+    "ces-ml score churn.json s3a://lake/events -o s3a://lake/scores --engine spark"
 )
 @reported
 def score(
     weights: Weights,
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="Where to write: .parquet, .csv or .duckdb."),
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to write: .parquet, .csv or .duckdb; with --engine spark also a folder of "
+            "Parquet files, or an address such as s3a://….",
+        ),
     ],
     events: preparing.Options.events = None,
     config: preparing.Options.config = None,

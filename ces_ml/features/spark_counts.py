@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import scipy.sparse as sp
 
-from ces_ml.errors import OutputError, SpecError, show
-from ces_ml.features.spark_start import cause, classic, own_session, started
+from ces_ml.errors import SpecError, show
+from ces_ml.features.spark_folder import write_folder
+from ces_ml.features.spark_start import cause, own_session, started
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.model import SpecModel
@@ -137,12 +137,6 @@ class SparkCounts:
         OutputError
             If the path holds something else, or can't be written.
         """
-        from py4j.protocol import Py4JError
-        from pyspark.errors import PySparkException
-
-        spark = classic(self.frame.sparkSession)
-        jvm: Any = spark.sparkContext._jvm
-        hadoop = jvm.org.apache.hadoop.fs
         about = _About(
             spec=self.spec,
             customer_col=self.customer_col,
@@ -150,30 +144,20 @@ class SparkCounts:
             report=dict(self.report),
             not_counted=dict(self.not_counted),
         )
-        temporary = None
-        try:
-            target = hadoop.Path(path)
-            files = target.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-            target = files.makeQualified(target)
-            if files.exists(target) and not files.exists(hadoop.Path(target, _ABOUT)):
-                raise _occupied(path)
-            temporary = hadoop.Path(target.getParent(), f"_ces_ml_writing_{uuid.uuid4().hex}")
-            self.frame.write.parquet(temporary.toString())
-            body = json.dumps(about.model_dump(mode="json"), ensure_ascii=False)
-            with_about = files.create(hadoop.Path(temporary, _ABOUT))
-            with_about.write(bytearray(body.encode()))
-            with_about.close()
-            old = hadoop.Path(target.getParent(), f"_ces_ml_old_{uuid.uuid4().hex}")
-            replaced = files.exists(target) and files.rename(target, old)
-            if not files.rename(temporary, target):
-                raise _unwritable(path, "the folder can't be renamed")
-            if replaced:
-                files.delete(old, True)
-        except (PySparkException, Py4JError) as error:
-            raise _unwritable(path, cause(error)) from error
-        finally:
-            if temporary is not None:
-                files.delete(temporary, True)
+        body = json.dumps(about.model_dump(mode="json"), ensure_ascii=False)
+        write_folder(self.frame, path, _ABOUT, body)
+
+    def of_customers(self, step: int) -> SparkCounts:
+        """Return all rows of about one customer in `step`, chosen by a hash of their ids.
+
+        The same ids give the same customers, whatever else the frame holds.
+        """
+        from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
+
+        if step == 1:
+            return self
+        chosen = F.pmod(F.xxhash64(F.col("customer_id").cast("string")), F.lit(step)) == 0
+        return replace(self, frame=self.frame.where(chosen))
 
 
 def read_spark_counts(path: str, spark: Any = None) -> SparkCounts:
@@ -256,21 +240,3 @@ def _ranks(customers: pd.Series) -> Any:
     """Return places of ids in the order of their text, as engines sort text: by its bytes."""
     text = [str(c).encode("utf-8", "surrogatepass") for c in customers]
     return np.argsort(np.argsort(np.array(text, dtype=object), kind="stable"), kind="stable")
-
-
-def _occupied(path: str) -> OutputError:
-    return OutputError(
-        "the output is no folder for counts",
-        got=f"{show(path)}, which holds something else",
-        allowed="a new folder, or one that SparkCounts.write has written",
-        hint="choose another folder",
-    )
-
-
-def _unwritable(path: str, why: str) -> OutputError:
-    return OutputError(
-        "the output can't be written",
-        got=f"{show(path)}: {why}",
-        allowed="a folder that Spark's executors and its driver may write to",
-        hint="choose another output path",
-    )

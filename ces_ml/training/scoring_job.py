@@ -17,6 +17,7 @@ from ces_ml.features import build_counts, open_engine
 from ces_ml.scoring import Scorer
 from ces_ml.spec import parse_as_of
 from ces_ml.training.score_files import SCORE_FORMATS, TABLE, writing
+from ces_ml.training.spark_scores import goes_to_folder, score_to_folder
 from ces_ml.weights import WeightSet
 
 __all__ = [
@@ -58,7 +59,8 @@ class ScoredFile:
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or str
+        Text where it is an address, such as ``s3a://…``.
     rows : int
         Customers and moments.
     bands : mapping of str to int
@@ -67,7 +69,7 @@ class ScoredFile:
         As those of a `ScoringResult`.
     """
 
-    path: Path
+    path: Path | str
     rows: int
     bands: Mapping[str, int]
     report: Mapping[str, int]
@@ -139,7 +141,8 @@ def score_to_file(
 
     Counts and scores are one query of DuckDB, which goes through the disk beyond `memory_limit`;
     counts per seat, and other engines, are scored block by block. The scores are those of
-    `score_events`, in its order, to 1e-9.
+    `score_events`, in its order, to 1e-9. With ``engine="spark"`` and an address or a folder as
+    `output`, counts and scores stay in Spark, which writes Parquet files in no order.
 
     Parameters
     ----------
@@ -147,12 +150,13 @@ def score_to_file(
     events : path, glob, frame, table or relation
         The log.
     output : path
-        Ends in ``.parquet``, ``.csv`` or ``.duckdb``; written whole or not at all.
+        Ends in ``.parquet``, ``.csv`` or ``.duckdb``; written whole or not at all. With
+        ``engine="spark"`` also a folder, on any file system that Spark reaches.
     as_of : str, date, datetime or list, optional
         See `parse_as_of`: one moment, or a calendar for a history of the score.
     schema : EventSchema, optional
     n_reasons : int, default=3
-    engine : {"duckdb"}, default="duckdb"
+    engine : {"duckdb", "spark"}, default="duckdb"
     table : str, default="scores"
         The table of a DuckDB database that is replaced.
     spreadsheet_safe : bool, default=False
@@ -175,6 +179,21 @@ def score_to_file(
     OutputError
         If the output can't be written.
     """
+    if goes_to_folder(output, engine):
+        found, report, not_counted = score_to_folder(
+            weight_set,
+            events,
+            os.fspath(output),
+            as_of=as_of,
+            schema=schema,
+            n_reasons=n_reasons,
+            options=options,
+        )
+        if progress is not None and report["rows"]:
+            progress(report["rows"], report["rows"])
+        text = os.fspath(output)
+        place = text if "://" in text else Path(text)
+        return ScoredFile(place, report["rows"], found, report, not_counted)
     scorer = Scorer(weight_set, n_reasons)
     schema = schema or weight_set.events
     bands: Counter[str] = Counter({band.name: 0 for band in weight_set.bands})

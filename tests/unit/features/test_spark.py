@@ -302,7 +302,7 @@ def test_what_lies_in_the_way_of_counts_is_kept(tmp_path: Path) -> None:
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with SparkEngine(rows()) as engine:
         counts = engine.counts(SPEC)
-        with pytest.raises(OutputError, match="no folder for counts"):
+        with pytest.raises(OutputError, match="no folder of this kind"):
             counts.write(str(tmp_path / "mine"))
         with pytest.raises(OutputError, match="can't be written"):
             counts.write(str(tmp_path / "mine" / "thesis.txt" / "below"))

@@ -88,6 +88,8 @@ def test_frames_that_can_not_be_scored_or_judged_are_refused(spark: Any) -> None
         score_spark(table.select("y"), WEIGHTS)
     with pytest.raises(SpecError, match="no such column"):
         score_spark(table, WEIGHTS, keep=["nobody"])
+    with pytest.raises(SpecError, match="did you mean 'login'"):
+        score_spark(table, WEIGHTS, sparse=("logins", "y"))
     with pytest.raises(SpecError, match="called like a result"):
         score_spark(table.selectExpr("login", "y AS score"), WEIGHTS)
     with pytest.raises(SpecError, match="no such column"):
