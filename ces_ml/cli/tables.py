@@ -66,6 +66,8 @@ def print_result(console: Console, result: TrainingResult) -> None:
     _print_calibration(console, result)
     sample = result.sample
     console.print(f"[dim]sample: {sample['rows']:,} rows; {result.split.description}[/dim]")
+    if result.all_rows is not None:
+        console.print(Text(result.all_rows.words, style="dim"), soft_wrap=True)
     print_report(console, sample)
     print_audit(console, result.audit)
     if result.profile.naive:

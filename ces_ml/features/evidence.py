@@ -108,7 +108,8 @@ def gather_evidence(
         time) and ``early`` (share of counted events).
     """
     session, profile = engine.session, engine.profile()
-    a_row = sum(profile.event_types.values()) / max(1, len(table))
+    # The table may be a sample of the rows that the log gives.
+    a_row = sum(profile.event_types.values()) / max(1, table.report.get("rows", len(table)))
     rows = _some_rows(table, min(MOST_ROWS, int(MOST_EVENTS / max(a_row, 1e-9))), seed)
     own = onset_events(outcome, list(profile.event_types))
     session.register("oe", event_type=pa.array(own, pa.string()))

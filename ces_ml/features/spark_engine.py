@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from ces_ml.errors import SpecError, show
 from ces_ml.events import EventSchema
 from ces_ml.features.log_span import LogSpan
 from ces_ml.features.long_counts import register_plan, row_denominators
 from ces_ml.features.prepared import PreparedLog
+from ces_ml.features.session import number
 from ces_ml.features.shaping import settled
 from ces_ml.features.spark_counts import SparkCounts
 from ces_ml.features.spark_rows import counts_sql
 from ces_ml.features.spark_session import SparkSqlSession
 from ces_ml.features.sql_engine import SqlEngine
 from ces_ml.spec.as_of import AsOf
+from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.outcome import OutcomeSpec
 from ces_ml.sql.plan import CountPlan
@@ -162,3 +167,22 @@ class SparkEngine(SqlEngine):
         with self._in_reach(plan):
             frame = self.place.frame(query)
         return SparkCounts(frame, spec, self.schema.customer_col, design, made.report, made.unseen)
+
+    def rows(self) -> int:
+        """Return how many rows the last `counts` or `table` is for."""
+        return number(self.session, "SELECT COUNT(*) FROM cu")
+
+    def look_at(self, table: CountTable) -> None:
+        """Let `history`, and what audits a table, look at the rows of `table` in their order.
+
+        `counts` leaves its rows unnumbered; here some of them, which were brought to this process,
+        take their place. Frames that were made before are not changed.
+        """
+        moments = table.as_of.dt.as_unit("us").astype("int64")
+        self.place.register(
+            "looked_at",
+            r=pa.array(np.arange(len(table))),
+            customer_id=pa.Array.from_pandas(table.customer),
+            as_of_us=pa.array(moments.to_numpy()),
+        )
+        self.place.make("TABLE", "cu", "SELECT r, customer_id, as_of_us FROM looked_at")

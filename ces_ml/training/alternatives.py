@@ -20,7 +20,7 @@ from ces_ml.spec.count_table import CountTable
 from ces_ml.training import fitting
 from ces_ml.training.backtesting import past_and_next
 from ces_ml.training.config import TrainingConfig
-from ces_ml.training.job import count_for_training
+from ces_ml.training.counting import count_for_training
 
 __all__ = ["KINDS", "Alternative", "Alternatives", "alternative_stages", "alternatives"]
 

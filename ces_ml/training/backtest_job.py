@@ -7,7 +7,7 @@ from typing import Any
 
 from ces_ml.training.backtesting import BacktestResult, backtest_of, fold_stages
 from ces_ml.training.config import TrainingConfig
-from ces_ml.training.job import count_for_training
+from ces_ml.training.counting import count_for_training
 
 __all__ = ["backtest", "backtest_stages"]
 

@@ -32,6 +32,7 @@ from ces_ml.spec.count_table import CountTable
 from ces_ml.training.calibrating import recalibration
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.fitting import Fitted
+from ces_ml.training.learned import Learned
 from ces_ml.training.rivals import Rival, rivals
 from ces_ml.training.sureness import Sureness, sureness
 from ces_ml.weights import (
@@ -101,7 +102,7 @@ def evaluated(
     stands among all, so there every row counts alike.
     """
     train_rows, test_rows = table.take(split.train), table.take(split.test)
-    bare, sure = _bare(config, table, split, fitted.model)
+    bare, sure = _bare(config, table, split, fitted)
     raw_train = raw_scores(bare, train_rows.X)
     scaled = bare.model_copy(
         update={
@@ -126,7 +127,9 @@ def evaluated(
     turned = [n for n, r in others.items() if r.reversed]
     finished = banded.model_copy(
         update={
-            "provenance": _provenance(config, train_rows, _tidied(rows[0])),
+            "provenance": _provenance(
+                config, fitted.learned or Learned.of(train_rows), _tidied(rows[0])
+            ),
             "points": points,
             "verdict": reach_verdict(y, who, differences, reversed_scores=turned),
             "golden_rows": _golden_rows(banded, test_rows, held.raw),
@@ -210,12 +213,13 @@ def _bare(
     config: TrainingConfig,
     table: CountTable,
     split: TimeSplit,
-    model: ConstrainedLogisticRegression,
+    fitted: Fitted,
 ) -> tuple[WeightSet, Sureness]:
     """Return the weights with a scale and a band that only hold their places, and their sureness.
 
     Intervals are attached where there are some.
     """
+    model = fitted.model
     bare = WeightSet(
         name=config.name,
         terms=tuple(
@@ -229,7 +233,7 @@ def _bare(
         scale=Scale(method="probability"),
         bands=(Band(name="all", from_score=0),),
     )
-    sure = sureness(model, table, split, level=config.evaluation.level)
+    sure = fitted.sure or sureness(model, table, split, level=config.evaluation.level)
     return (bare if sure.intervals is None else with_intervals(bare, sure.intervals)), sure
 
 
@@ -264,14 +268,14 @@ def _stated_signs(model: ConstrainedLogisticRegression) -> dict[str, int]:
     return {n: -1 if down else 1 for n, down in zip(region.feature_names, negative, strict=True)}
 
 
-def _provenance(config: TrainingConfig, rows: CountTable, metrics: dict[str, float]) -> Provenance:
+def _provenance(config: TrainingConfig, learned: Learned, metrics: dict[str, float]) -> Provenance:
     return Provenance(
-        data_digest=rows.digest(),
+        data_digest=learned.digest,
         config_digest=config.digest,
-        as_of=tuple(m.isoformat() for m in (rows.as_of.min(), rows.as_of.max())),
-        rows=len(rows),
-        customers=rows.customer.nunique(),
-        positives=int(rows.outcomes.sum()),
+        as_of=learned.as_of,
+        rows=learned.rows,
+        customers=learned.customers,
+        positives=learned.positives,
         versions={"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}},
         metrics=metrics,
     )

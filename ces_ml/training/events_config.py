@@ -47,6 +47,10 @@ class EventsConfig(EventSchema):
         End of the log's observation; the time of its last event when not given.
     engine : {"duckdb", "spark"}, default="duckdb"
         What counts: DuckDB on this machine, or the Spark that the job runs in.
+    driver_rows : int, default=1000000
+        With ``engine: spark``, how many rows a training job brings to its own process. Where there
+        are more, they stay in Spark: the weights are fitted to all of them there, and the job
+        looks at the rows of so many customers as make about this number.
     """
 
     error_class = ConfigError
@@ -61,6 +65,7 @@ class EventsConfig(EventSchema):
     accounts: AccountMapping | None = None
     observed_until: datetime | None = None
     engine: Literal["duckdb", "spark"] = "duckdb"
+    driver_rows: int = Field(default=1_000_000, ge=1)
 
     @model_validator(mode="before")
     @classmethod

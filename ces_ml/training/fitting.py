@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,11 @@ from ces_ml.linear import (
 )
 from ces_ml.spec.count_table import CountTable
 from ces_ml.training.config import AlphaByFolds, ModelConfig, PointsConfig, TrainingConfig
+from ces_ml.training.learned import Learned
+from ces_ml.training.sureness import Sureness
+
+if TYPE_CHECKING:
+    from ces_ml.training.in_spark import RowsInSpark
 
 __all__ = ["Fitted", "fit", "stages"]
 
@@ -50,6 +55,10 @@ class Fitted:
     prices : tuple of RulePrice
         One for each rule that binds, judged on the held-out rows.
     points : Points or None
+    sure : Sureness or None
+        How sure the weights are, where they are of rows that are not here.
+    learned : Learned or None
+        These rows in numbers.
     """
 
     model: ConstrainedLogisticRegression
@@ -57,6 +66,8 @@ class Fitted:
     path: Path | None
     prices: tuple[RulePrice, ...]
     points: Points | None
+    sure: Sureness | None = None
+    learned: Learned | None = None
 
 
 def stages(config: TrainingConfig) -> tuple[str, ...]:
@@ -71,12 +82,18 @@ def stages(config: TrainingConfig) -> tuple[str, ...]:
 
 
 def fit(
-    config: TrainingConfig, table: CountTable, split: TimeSplit, *, progress: Progress
+    config: TrainingConfig,
+    table: CountTable,
+    split: TimeSplit,
+    *,
+    progress: Progress,
+    in_spark: RowsInSpark | None = None,
 ) -> Fitted:
     """Fit the weights on the training rows; choose alpha and points, price rules as configured.
 
     Sample weights enter every fit. The losses of held-out rows by which alpha is chosen and rules
-    are priced weigh all rows alike.
+    are priced weigh all rows alike. With `in_spark` the weights are those of all rows there; alpha,
+    the price of rules (between two fits to the table) and points are found with the table.
 
     Raises
     ------
@@ -110,18 +127,22 @@ def fit(
             )
         strength = choice.alpha
     progress(_FITTING)
-    model = _model(config.model, strength).fit(X, good, weight, feature_names=table.names)
+    model = priced = _model(config.model, strength).fit(X, good, weight, feature_names=table.names)
+    sure = learned = None
+    if in_spark is not None:
+        model, sure = in_spark.fit(_model(config.model, strength), level=config.evaluation.level)
+        learned = in_spark.learned()
     prices, points = [], None
     if _PRICING in wanted:
         progress(_PRICING)
         with _told_once("without one of the rules"):
             prices = price_of_rules(
-                model, X, good, weight, X_test=Z[split.test], y_test=y[split.test]
+                priced, X, good, weight, X_test=Z[split.test], y_test=y[split.test]
             )
     if config.points is not None:
         progress(_POINTS)
         points = _points(config.points, config.model.rules, model, X, good, weight)
-    return Fitted(model, choice, path, tuple(prices), points)
+    return Fitted(model, choice, path, tuple(prices), points, sure, learned)
 
 
 def _model(config: ModelConfig, alpha: float) -> ConstrainedLogisticRegression:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from joblib import Parallel, delayed
 
-from ces_ml.errors import CesWarning, EventLogError
+from ces_ml.errors import CesWarning
 from ces_ml.evaluation import (
     LEAST_CUSTOMERS,
     Calibration,
@@ -21,7 +21,7 @@ from ces_ml.evaluation import (
     data_verdict,
     split_by_time,
 )
-from ces_ml.features import Engine, LogProfile, resolve_counts
+from ces_ml.features import LogProfile
 from ces_ml.linear import AlphaChoice, Path, Points, RulePrice, SolverResult, WeightIntervals
 from ces_ml.spec.count_table import CountTable
 from ces_ml.training import fitting
@@ -29,13 +29,13 @@ from ces_ml.training.auditing import Audit, LeakAudit
 from ces_ml.training.backtesting import BacktestResult, backtest_of, fold_stages
 from ces_ml.training.calibrating import calibration_of
 from ces_ml.training.config import TrainingConfig
+from ces_ml.training.counting import Counted, counted_for_training
 from ces_ml.training.evaluating import evaluated
-from ces_ml.training.opening import open_log, rows_of
-from ces_ml.training.rivals import history_asked
+from ces_ml.training.in_spark import AllRows, RowsInSpark
 from ces_ml.training.sureness import Sureness
 from ces_ml.weights import Verdict, WeightSet
 
-__all__ = ["TrainingResult", "count_for_training", "stages", "train", "train_many"]
+__all__ = ["TrainingResult", "learned_from", "stages", "train", "train_many"]
 
 Progress = Callable[[str], None]
 _COUNTING, _SPLITTING = "counting events", "splitting by time and customer"
@@ -92,6 +92,10 @@ class TrainingResult:
         Which share of the outcomes the first customers hold, in order of score, and how the
         scores of either outcome are distributed, on the held-out rows; see `gains_table` and
         `score_distribution`.
+    all_rows : AllRows or None
+        Where rows stayed in Spark: how many there are, and metrics of all that are held out. The
+        weights and their intervals are then of all training rows; the rest of the result is of a
+        sample, and `split` divides that.
     """
 
     config: TrainingConfig
@@ -116,6 +120,7 @@ class TrainingResult:
     metric_intervals: tuple[MetricInterval, ...] = ()
     gains: Sequence[Mapping[str, float]] = ()
     distribution: Sequence[Mapping[str, float]] = ()
+    all_rows: AllRows | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -161,6 +166,11 @@ def train(
     -------
     TrainingResult
 
+    Notes
+    -----
+    With ``engine: spark`` and more than ``events.driver_rows`` rows, these stay in Spark, and this
+    process looks at a sample of customers; see `TrainingResult.all_rows`.
+
     Raises
     ------
     EventLogError
@@ -195,9 +205,17 @@ def train(
     """
     progress(_COUNTING)
     leaks = LeakAudit(config)
-    table, profile = count_for_training(
+    with counted_for_training(
         config, events, labels=labels, treated=treated, look=leaks.look
-    )
+    ) as counted:
+        return learned_from(config, counted, leaks, progress=progress)
+
+
+def learned_from(
+    config: TrainingConfig, counted: Counted, leaks: LeakAudit, *, progress: Progress
+) -> TrainingResult:
+    """Return what `train` does, from rows that are counted."""
+    table = counted.table
     leaks.check(table)
     progress(_SPLITTING)
     split = split_by_time(
@@ -209,10 +227,14 @@ def train(
         seed=config.seed,
     )
     data = _enough(data_verdict(table.take(split.train)))
-    fitted = fitting.fit(config, table, split, progress=progress)
+    in_spark = None
+    if counted.in_spark is not None:
+        in_spark = RowsInSpark.of(counted.in_spark, config, split)
+    fitted = fitting.fit(config, table, split, progress=progress, in_spark=in_spark)
     progress(_EVALUATING)
     found = evaluated(config, table, split, fitted)
     audit = leaks.finish(table, found.weight_set)
+    all_rows = None if in_spark is None else _all_rows(in_spark, table, found.weight_set)
     past = None if config.backtest is None else backtest_of(config, table, progress=progress)
     return TrainingResult(
         config=config,
@@ -221,7 +243,7 @@ def train(
         sample=dict(table.report),
         split=split,
         solver=fitted.model.solver_result_,
-        profile=profile,
+        profile=counted.profile,
         audit=audit,
         alpha=float(fitted.model.alpha),
         alpha_choice=fitted.alpha_choice,
@@ -237,6 +259,18 @@ def train(
         metric_intervals=found.intervals,
         gains=found.gains,
         distribution=found.distribution,
+        all_rows=all_rows,
+    )
+
+
+def _all_rows(in_spark: RowsInSpark, table: CountTable, weight_set: WeightSet) -> AllRows:
+    """Judge the weights by all held-out rows."""
+    source = weight_set.provenance
+    return AllRows(
+        rows=table.report["rows"],
+        looked_at=len(table),
+        fitted=0 if source is None else source.rows,
+        metrics=in_spark.judge(weight_set),
     )
 
 
@@ -268,59 +302,3 @@ def train_many(configs: Sequence[TrainingConfig], *, n_jobs: int = 1) -> list[Tr
     """
     results: list[TrainingResult] = Parallel(n_jobs=n_jobs)(delayed(train)(c) for c in configs)
     return results
-
-
-def count_for_training(
-    config: TrainingConfig,
-    events: Any = None,
-    *,
-    labels: Any = None,
-    treated: Any = None,
-    look: Callable[[Engine, CountTable], None] | None = None,
-) -> tuple[CountTable, LogProfile]:
-    """Count what the configuration asks for, with outcomes.
-
-    Parameters
-    ----------
-    config : TrainingConfig
-    events, labels, treated : path, frame, table or relation, optional
-        As in `train`.
-    look : callable, optional
-        Called with the engine and the table before the log is closed.
-
-    Returns
-    -------
-    (CountTable, LogProfile)
-
-    Raises
-    ------
-    EventLogError
-        If all outcomes are of one class, or as `build_counts`.
-    ConfigError
-        If no log is named.
-    """
-    with open_log(config, events) as engine:
-        profile = engine.profile()
-        spec = resolve_counts(engine, config.counts, config.outcome)
-        table = engine.table(spec, rows_of(config, labels), config.outcome, treated=treated)
-        if history_asked(config, table):
-            table = replace(table, history=engine.history(spec))
-        if look is not None:
-            look(engine, table)
-    happened, rows = table.report.get("left_out_already_happened", 0), len(table)
-    if happened > rows:
-        warnings.warn(
-            f"{happened:,} rows are left out because the outcome had happened before, more than "
-            f"the {rows:,} that stay: if it can happen again, set `repeatable: true` in outcome",
-            CesWarning,
-            stacklevel=3,
-        )
-    positives = int(table.outcomes.sum())
-    if positives in (0, len(table)):
-        raise EventLogError(
-            "all outcomes are of one class, so there is nothing to learn from",
-            got=f"{len(table):,} rows, all with y = {int(positives > 0)}",
-            allowed="rows with y = 1 and rows with y = 0",
-            hint="check the outcome's event, horizon and as_of",
-        )
-    return table, profile

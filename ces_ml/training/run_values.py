@@ -28,6 +28,8 @@ def tags_of(result: TrainingResult) -> dict[str, str]:
     }
     if result.sure is not None and result.sure.why_none:
         tags["no_intervals"] = result.sure.why_none
+    if result.all_rows is not None:
+        tags["rows_in_spark"] = result.all_rows.words
     if result.verdict is not None:
         tags["verdict"] = result.verdict.words
     return tags
@@ -98,6 +100,7 @@ def metrics_of(result: TrainingResult) -> dict[str, float]:
             "train_positives": provenance.positives,
         }
     found["test_rows"] = int(result.split.test.sum())
+    found |= {} if result.all_rows is None else result.all_rows.values
     found["kkt_residual"] = result.solver.kkt_residual
     if result.calibration is not None:
         found |= {f"calibration/{k}": v for k, v in result.calibration.metrics.items()}

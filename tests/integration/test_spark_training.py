@@ -64,6 +64,9 @@ def test_the_section_of_events_names_spark_and_its_formats() -> None:
     assert EventsConfig(table="shop.events", engine="spark").named
     assert EventsConfig(table="shop.events", engine="spark").described == "shop.events"
     assert not EventsConfig(table="shop.events").named
+    assert EventsConfig(engine="spark").driver_rows == 1_000_000
+    with pytest.raises(ConfigError, match="driver_rows"):
+        EventsConfig(engine="spark", driver_rows=0)
     with pytest.raises(ConfigError, match="format of the event log is named, but nothing reads it"):
         EventsConfig(path="events.parquet", format="delta")
     with pytest.raises(ConfigError, match="did you mean 'spark'"):

@@ -17,7 +17,7 @@ from ces_ml.events import EventSchema
 from ces_ml.features import AccountMapping, build_counts
 from ces_ml.spec import CountSpec, Term
 from ces_ml.training import TrainingConfig
-from ces_ml.training.job import count_for_training
+from ces_ml.training.counting import count_for_training
 
 from .engines import ENGINES
 from .refusals import refused

@@ -16,7 +16,7 @@ from ces_ml.training import (
     alternatives,
     train,
 )
-from ces_ml.training.job import count_for_training
+from ces_ml.training.counting import count_for_training
 
 NAMES = [f"noise_{k}" for k in range(6)]
 

@@ -13,7 +13,8 @@ from ces_ml.errors import CesWarning, ConfigError
 from ces_ml.evaluation import calibration, evaluate_scores, weight_stability
 from ces_ml.tracking import Tracker
 from ces_ml.training import BacktestResult, TrainingConfig, backtest, backtest_stages, record, train
-from ces_ml.training.job import count_for_training, stages
+from ces_ml.training.counting import count_for_training
+from ces_ml.training.job import stages
 from ces_ml.weights import probabilities, raw_scores
 
 

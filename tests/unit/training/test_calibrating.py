@@ -12,7 +12,7 @@ from ces_ml.scoring import Scorer
 from ces_ml.tracking import Tracker, load_weight_set
 from ces_ml.training import TrainingConfig, TrainingResult, record, train
 from ces_ml.training.calibrating import folds_of
-from ces_ml.training.job import count_for_training
+from ces_ml.training.counting import count_for_training
 from ces_ml.weights import WeightSet, probabilities, raw_scores
 
 

@@ -13,7 +13,7 @@ from ces_ml.errors import CesWarning, ConfigError, InfeasibleConstraintsError
 from ces_ml.linear import ConstrainedLogisticRegression
 from ces_ml.tracking import Tracker
 from ces_ml.training import TrainingConfig, TrainingResult, penalty_in_words, record, stages, train
-from ces_ml.training.job import count_for_training
+from ces_ml.training.counting import count_for_training
 from ces_ml.weights import WeightSet
 
 ONE_SE = {"choose": "one_standard_error", "folds": 4}

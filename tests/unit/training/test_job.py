@@ -13,7 +13,8 @@ from ces_ml.errors import (
 )
 from ces_ml.tracking import Tracker
 from ces_ml.training import TrainingConfig, TrainingResult, record, train, train_many
-from ces_ml.training.job import count_for_training, stages
+from ces_ml.training.counting import count_for_training
+from ces_ml.training.job import stages
 from ces_ml.weights import WeightSet
 
 

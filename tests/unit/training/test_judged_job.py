@@ -13,7 +13,7 @@ from ces_ml.errors import CesWarning, ConfigError
 from ces_ml.evaluation import CEILINGS, COUNTING, univariate_weights
 from ces_ml.tracking import Tracker
 from ces_ml.training import TrainingConfig, TrainingResult, record, train
-from ces_ml.training.job import count_for_training
+from ces_ml.training.counting import count_for_training
 
 
 def changed(config: TrainingConfig, **sections: object) -> TrainingConfig:

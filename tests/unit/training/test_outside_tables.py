@@ -13,7 +13,7 @@ from ces_ml.features import build_counts
 from ces_ml.report import weight_card
 from ces_ml.spec import OutcomeSpec
 from ces_ml.training import TrainingConfig, TrainingResult, train
-from ces_ml.training.job import count_for_training
+from ces_ml.training.counting import count_for_training
 from ces_ml.weights import WeightSet
 
 from .conftest import YAML

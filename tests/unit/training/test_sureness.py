@@ -15,7 +15,7 @@ from ces_ml.linear import ConstrainedLogisticRegression
 from ces_ml.linear.inference import weight_intervals
 from ces_ml.tracking import Tracker
 from ces_ml.training import TrainingConfig, TrainingResult, record, train
-from ces_ml.training.job import count_for_training
+from ces_ml.training.counting import count_for_training
 from ces_ml.weights import WeightSet
 
 
