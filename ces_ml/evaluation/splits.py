@@ -14,7 +14,7 @@ from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.spec import CountTable, OutcomeSpec, parse_moment
 from ces_ml.spec.purging import known_by, places
 
-__all__ = ["CUSTOMERS", "TimeSplit", "split_by_time", "test_customers"]
+__all__ = ["CUSTOMERS", "TimeSplit", "customers_to_test", "split_by_time"]
 
 #: What a split may do with the customers, and what that means.
 CUSTOMERS: dict[str, str] = {
@@ -115,14 +115,14 @@ def split_by_time(
     if customers == "shared":
         train_pool = test_pool = np.ones(len(table), dtype=bool)
     else:
-        test_pool = test_customers(table.customer, test_share, seed)
+        test_pool = customers_to_test(table.customer, test_share, seed)
         train_pool = ~test_pool
     if test_from is not None:
         start = _to_us(parse_moment(test_from))
     else:
         found = _choose_start(moments, y, train_pool, test_pool, outcome.reach, test_share)
         if found is None:
-            return _by_customer(y, moments, test_customers(table.customer, test_share, seed))
+            return _by_customer(y, moments, customers_to_test(table.customer, test_share, seed))
         start = found
     late = moments >= start
     test = late & test_pool
@@ -217,7 +217,7 @@ def _by_customer(
     return _frozen(train, test, 0, 0, None, words)
 
 
-def test_customers(customer: pd.Series, share: float, seed: int) -> NDArray[np.bool_]:
+def customers_to_test(customer: pd.Series, share: float, seed: int) -> NDArray[np.bool_]:
     """Return which rows belong to customers of the test side: a stable hash of their text."""
     codes, distinct = pd.factorize(customer)
     chosen = np.array(

@@ -169,10 +169,18 @@ def _opened(config: TrainingConfig, events: Any) -> Engine:
 
 
 def _kept(frame: Any) -> Any:
-    """Let Spark keep what it computes, on disk where memory ends."""
-    from pyspark import StorageLevel
+    """Let Spark keep what it computes, on disk where memory ends.
 
-    return frame.persist(StorageLevel.MEMORY_AND_DISK)
+    The plan of the counts is as long as the whole of counting, and every query over them would go
+    through it again. It ends here at the rows that it gives; a part that is lost with an executor
+    is still computed again.
+    """
+    from pyspark import StorageLevel
+    from pyspark.sql.classic.dataframe import DataFrame
+
+    spark, plan = frame.sparkSession, frame._jdf
+    rows = spark._jsparkSession.createDataFrame(plan.toJavaRDD(), plan.schema())
+    return DataFrame(rows, spark).persist(StorageLevel.MEMORY_AND_DISK)
 
 
 def _sample(counts: SparkCounts, n: int, step: int) -> CountTable:

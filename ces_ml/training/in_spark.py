@@ -18,7 +18,7 @@ import pandas as pd
 from ces_ml.errors import SpecError
 from ces_ml.evaluation import TimeSplit
 from ces_ml.evaluation.distributed import SparkMetrics, spark_metrics
-from ces_ml.evaluation.splits import test_customers
+from ces_ml.evaluation.splits import customers_to_test
 from ces_ml.features import SparkCounts
 from ces_ml.linear import ConstrainedLogisticRegression
 from ces_ml.linear.distributed import SparkRows
@@ -205,7 +205,7 @@ def _for_test(share: float, seed: int) -> Callable[[Any], Any]:
     from pyspark.sql.functions import pandas_udf
 
     def chosen(customer: pd.Series) -> pd.Series:
-        return pd.Series(test_customers(customer, share, seed))
+        return pd.Series(customers_to_test(customer, share, seed))
 
     found: Callable[[Any], Any] = pandas_udf(chosen, "boolean")
     return found

@@ -39,16 +39,18 @@ evaluation: {ceiling: false, replicates: 50}
 
 
 @pytest.fixture(scope="module")
-def log() -> pd.DataFrame:
-    return make_event_history(1500, seed=1).events
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("log") / "events.parquet"
+    make_event_history(1500, seed=1).events.to_parquet(file)
+    return file
 
 
 @pytest.fixture(scope="module")
-def here(log: pd.DataFrame) -> TrainingResult:
+def here(log: Path) -> TrainingResult:
     return train(TrainingConfig.from_yaml(YAML), log)
 
 
-def beyond(log: pd.DataFrame, driver_rows: int, step: int | None) -> TrainingResult:
+def beyond(log: Path, driver_rows: int, step: int | None) -> TrainingResult:
     body = YAML + f"events: {{engine: spark, driver_rows: {driver_rows}}}\n"
     config = TrainingConfig.from_yaml(body)
     leaks = LeakAudit(config)
@@ -62,7 +64,7 @@ def weights(result: TrainingResult) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def whole(spark: Any, log: pd.DataFrame) -> TrainingResult:
+def whole(spark: Any, log: Path) -> TrainingResult:
     """A job that keeps its rows in Spark, and looks at all of them too."""
     return beyond(log, driver_rows=50, step=1)
 
@@ -102,9 +104,10 @@ def test_a_job_beyond_the_driver_learns_what_a_collected_job_does(
 
 @pytest.mark.slow
 def test_a_job_that_looks_at_some_customers_still_fits_all_rows(
-    spark: Any, whole: TrainingResult, here: TrainingResult, log: pd.DataFrame, tmp_path: Path
+    spark: Any, whole: TrainingResult, here: TrainingResult, log: Path, tmp_path: Path
 ) -> None:
-    shuffled = log.sample(frac=1.0, random_state=7)
+    shuffled = tmp_path / "shuffled.parquet"
+    pd.read_parquet(log).sample(frac=1.0, random_state=7).to_parquet(shuffled)
     rows = here.sample["rows"]
     found = beyond(shuffled, driver_rows=rows // 3 + 1, step=None)
     np.testing.assert_allclose(weights(found), weights(here), rtol=1e-8, atol=1e-10)

@@ -61,7 +61,8 @@ def test_a_history_of_the_score_is_written_as_a_folder(spark: Any, tmp_path: Pat
         in_order(found), in_order(expected.scores), check_dtype=False, rtol=1e-9, atol=1e-9
     )
     assert found["as_of"].nunique() == 4
-    again = score_to_file(WEIGHTS, log, folder, as_of="2025-03-01", n_reasons=0, engine="spark")
+    file = tmp_path / "log.parquet"
+    again = score_to_file(WEIGHTS, file, folder, as_of="2025-03-01", n_reasons=0, engine="spark")
     kept = pd.read_parquet(folder)
     assert again.path == folder
     assert again.rows == len(kept) == sum(again.bands.values())
@@ -71,7 +72,7 @@ def test_a_history_of_the_score_is_written_as_a_folder(spark: Any, tmp_path: Pat
     other.mkdir()
     (other / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="which holds something else"):
-        score_to_file(WEIGHTS, log, other, engine="spark")
+        score_to_file(WEIGHTS, file, other, engine="spark")
     assert [p.name for p in other.iterdir()] == ["notes.txt"]
 
 
