@@ -47,14 +47,14 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def here(log: Path) -> TrainingResult:
-    return train(TrainingConfig.from_yaml(YAML), log)
+    return train(TrainingConfig.from_yaml(YAML), str(log))
 
 
 def beyond(log: Path, driver_rows: int, step: int | None) -> TrainingResult:
     body = YAML + f"events: {{engine: spark, driver_rows: {driver_rows}}}\n"
     config = TrainingConfig.from_yaml(body)
     leaks = LeakAudit(config)
-    with counted_for_training(config, log, look=leaks.look, step=step) as counted:
+    with counted_for_training(config, str(log), look=leaks.look, step=step) as counted:
         assert counted.in_spark is not None
         return learned_from(config, counted, leaks, progress=lambda stage: None)
 

@@ -61,7 +61,7 @@ def test_a_history_of_the_score_is_written_as_a_folder(spark: Any, tmp_path: Pat
         in_order(found), in_order(expected.scores), check_dtype=False, rtol=1e-9, atol=1e-9
     )
     assert found["as_of"].nunique() == 4
-    file = tmp_path / "log.parquet"
+    file = str(tmp_path / "log.parquet")
     again = score_to_file(WEIGHTS, file, folder, as_of="2025-03-01", n_reasons=0, engine="spark")
     kept = pd.read_parquet(folder)
     assert again.path == folder
