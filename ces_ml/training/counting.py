@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from ces_ml.errors import CesWarning, ConfigError, EventLogError
-from ces_ml.features import Engine, LogProfile, SparkCounts, SparkEngine, open_engine
+from ces_ml.errors import CesWarning, EventLogError
+from ces_ml.features import Engine, LogProfile, SparkCounts, SparkEngine
 from ces_ml.features import resolve_counts as resolved
-from ces_ml.spec.as_of import AsOf, parse_as_of
 from ces_ml.spec.count_table import CountTable
 from ces_ml.training.config import TrainingConfig
+from ces_ml.training.opening import open_log, rows_of
 from ces_ml.training.rivals import history_asked
 
 __all__ = ["Counted", "count_for_training", "counted_for_training"]
@@ -125,10 +125,10 @@ def _counted(
     step: int | None = None,
 ) -> Counted:
     events, labels, treated = given
-    with _opened(config, events) as engine:
+    with open_log(config, events) as engine:
         profile = engine.profile()
         spec = resolved(engine, config.counts, config.outcome)
-        rows, kept = _rows(config, labels), None
+        rows, kept = rows_of(config, labels), None
         if most is not None and isinstance(engine, SparkEngine):
             counts = engine.counts(spec, rows, config.outcome, treated=treated)
             n = engine.rows()
@@ -151,23 +151,6 @@ def _counted(
     return Counted(table, profile, kept)
 
 
-def _opened(config: TrainingConfig, events: Any) -> Engine:
-    source = config.events.source if events is None else events
-    if source is None and not config.events.named:
-        raise ConfigError(
-            "no event log is named",
-            got="no events.path",
-            allowed="the path of a log, or a query of a database",
-            hint="add `events: {path: …}`, or pass events from Python",
-        )
-    return open_engine(
-        source,
-        config.events.event_schema,
-        engine=config.events.engine,
-        **config.events.options,
-    )
-
-
 def _kept(frame: Any) -> Any:
     """Let Spark keep what it computes, on disk where memory ends.
 
@@ -187,19 +170,6 @@ def _sample(counts: SparkCounts, n: int, step: int) -> CountTable:
     """Bring the rows of one customer in `step` here; the report stays that of all rows."""
     found = counts.of_customers(step).to_table()
     return replace(found, report={**found.report, "rows": n, "rows_looked_at": len(found)})
-
-
-def _rows(config: TrainingConfig, labels: Any) -> AsOf | None:
-    if config.outcome.labels is not None:
-        return config.outcome.labels.table(labels)
-    if labels is not None:
-        raise ConfigError(
-            "labels are passed, but the outcome does not come from labels",
-            got="labels= with an outcome without `labels`",
-            allowed="`labels` in the outcome, and no as_of",
-            hint="write for example `outcome: {task: churn, horizon: 90d, labels: {}}`",
-        )
-    return parse_as_of(config.as_of_rule)
 
 
 def _check(table: CountTable) -> None:
