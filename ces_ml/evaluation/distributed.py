@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ces_ml.errors import SpecError, did_you_mean, show
+from ces_ml.spec.spark_frame import check_classic
 from ces_ml.sql.quoting import identifier
 
 __all__ = ["SparkMetrics", "spark_metrics"]
@@ -73,12 +74,13 @@ def spark_metrics(
     ------
     SpecError
         If a column is not there, an outcome is neither 0 nor 1, a value is missing or not finite,
-        or there is only one outcome.
+        there is only one outcome, or the frame is one of Spark Connect.
 
     Examples
     --------
     >>> spark_metrics(score_spark(counts, weight_set, keep=["y"]))  # doctest: +SKIP
     """
+    check_classic(frame, "metrics on Spark")
     from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
 
     named = [name for name in (target, score, probability, weight) if name is not None]

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from ces_ml.errors import SpecError, WeightSetError, did_you_mean, show
 from ces_ml.scoring.scorer import Scorer
+from ces_ml.spec.spark_frame import check_classic
 from ces_ml.sql.quoting import identifier
 from ces_ml.weights.weight_set import WeightSet
 
@@ -56,12 +57,14 @@ def score_spark(
     WeightSetError
         If the frame has no column of the weight set.
     SpecError
-        If a kept column is not there, or is called like a result.
+        If a kept column is not there, or is called like a result, or the frame is
+        one of Spark Connect.
 
     Examples
     --------
     >>> score_spark(counts, weight_set, keep=["customer_id", "as_of"])  # doctest: +SKIP
     """
+    check_classic(frame, "scoring on Spark")
     from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
     from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 

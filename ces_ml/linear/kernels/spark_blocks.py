@@ -25,6 +25,7 @@ from ces_ml.linear.kernels.packed import (
     unpacked,
 )
 from ces_ml.linear.kernels.row_blocks import RowBlocks
+from ces_ml.spec.spark_frame import check_classic
 from ces_ml.sql.quoting import identifier
 
 __all__ = ["SparkBlocks", "collected", "spark_column"]
@@ -112,6 +113,7 @@ class SparkBlocks:
         prepare: Callable[[Any], Any] | None = None,
         loss: PointwiseLoss,
     ) -> None:
+        check_classic(frame, "a fit on Spark")
         self._loss = loss
         types = dict(frame.dtypes)
         others = [name for name in frame.columns if name not in (target, weight)]

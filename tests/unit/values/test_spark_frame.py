@@ -1,0 +1,36 @@
+"""Frames of Spark Connect are refused before anything is asked of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ces_ml.errors import SpecError
+from ces_ml.evaluation.distributed import spark_metrics
+from ces_ml.linear.distributed import SparkRows, fit_spark
+from ces_ml.scoring.distributed import score_spark
+from ces_ml.spec import Term
+from ces_ml.weights import WeightedTerm, WeightSet
+
+WEIGHTS = WeightSet(
+    name="churn",
+    terms=(WeightedTerm(**Term(event="login", window="30d").model_dump(), weight=1.0),),
+    intercept=0.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("what", "work"),
+    [
+        ("a fit", lambda frame: fit_spark(frame, target="y")),
+        ("a fit", lambda frame: SparkRows(frame, target="y")),
+        ("scoring", lambda frame: score_spark(frame, WEIGHTS)),
+        ("metrics", spark_metrics),
+    ],
+    ids=["fit_spark", "SparkRows", "score_spark", "spark_metrics"],
+)
+def test_frames_of_spark_connect_are_refused(what: str, work: Callable[[Any], Any]) -> None:
+    connected = type("DataFrame", (), {"__module__": "pyspark.sql.connect.dataframe"})()
+    with pytest.raises(SpecError, match=f"{what} on Spark does not go through") as caught:
+        work(connected)
+    assert "spark-submit" in str(caught.value.hint)
