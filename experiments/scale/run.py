@@ -88,7 +88,8 @@ def measured(spark: Any, work: Callable[[], Any]) -> dict[str, float]:
 def benchmark() -> Any:
     """Return the benchmark of counting as a module: its session and its peers are used here."""
     spec = spec_from_file_location("peers", BENCHMARKS / "spark_counting" / "run.py")
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise SystemExit("the benchmark of counting is not there")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -20,8 +20,8 @@ from ces_ml.spec import CountSpec, parse_as_of
 
 SPEC = CountSpec.of(["login", "buy"], window="30d")
 
-#: Counts a log of 60,000 events. Trouble comes to the part numbered 2: of the log, where an executor
-#: is to be killed; of the counts, parts 0 and 1 of which are then written, where the driver is.
+#: Counts a log of 60,000 events. Trouble comes to part 2: of the log, where an executor is to be
+#: killed; of the counts, parts 0 and 1 of which are then written, where the driver is.
 PROGRAM = """
 import os, signal, sys
 from dataclasses import replace
