@@ -16,6 +16,7 @@ from ces_ml.linear.kernels import distant_range
 from ces_ml.linear.losses import LogisticLoss
 from ces_ml.linear.parameters import check_parameters
 from ces_ml.linear.solver import Survey
+from ces_ml.spec.spark_frame import check_classic
 
 __all__ = ["SparkRows", "fit_spark"]
 
@@ -73,6 +74,7 @@ class SparkRows:
     ) -> None:
         from ces_ml.linear.kernels.spark_blocks import SparkBlocks
 
+        check_classic(frame, "a fit on Spark")
         if features is None:
             features = [c for c in frame.columns if c not in (target, weight, customer)]
         self._frame, self._customer = frame, customer

@@ -25,7 +25,6 @@ from ces_ml.linear.kernels.packed import (
     unpacked,
 )
 from ces_ml.linear.kernels.row_blocks import RowBlocks
-from ces_ml.spec.spark_frame import check_classic
 from ces_ml.sql.quoting import identifier
 
 __all__ = ["SparkBlocks", "collected", "spark_column"]
@@ -113,7 +112,6 @@ class SparkBlocks:
         prepare: Callable[[Any], Any] | None = None,
         loss: PointwiseLoss,
     ) -> None:
-        check_classic(frame, "a fit on Spark")
         self._loss = loss
         types = dict(frame.dtypes)
         others = [name for name in frame.columns if name not in (target, weight)]
