@@ -83,26 +83,9 @@ def spark_metrics(
     check_classic(frame, "metrics on Spark")
     from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
 
-    named = [name for name in (target, score, probability, weight) if name is not None]
-    for name in named:
-        if name not in frame.columns:
-            raise SpecError(
-                "the DataFrame has no such column",
-                got=show(name),
-                allowed=did_you_mean(name, frame.columns),
-                hint="name columns as the DataFrame does",
-            )
+    names = {"y": target, "s": score, "w": weight, "p": probability}
+    rows = _renamed(frame, {k: name for k, name in names.items() if name is not None})
     y, s, w = F.col("y"), F.col("s"), F.col("w")
-    columns = [
-        F.col(identifier(target, "`")).cast("double").alias("y"),
-        F.col(identifier(score, "`")).cast("double").alias("s"),
-    ]
-    columns.append(
-        (F.lit(1.0) if weight is None else F.col(identifier(weight, "`")).cast("double")).alias("w")
-    )
-    if probability is not None:
-        columns.append(F.col(identifier(probability, "`")).cast("double").alias("p"))
-    rows = frame.select(*columns)
     sums = [F.count(F.lit(1)), F.sum(y), F.min(s), F.max(s), F.approx_count_distinct(s), F.sum(w)]
     odd = y.isNull() | ~y.isin(0.0, 1.0) | s.isNull() | F.isnan(s) | (F.abs(s) == np.inf)
     sums.append(F.count(F.when(odd | w.isNull() | (w < 0), 1)))
@@ -116,6 +99,40 @@ def spark_metrics(
     exact = kinds < 0.9 * BINS
     width = (high - low) / BINS or 1.0
     place = s if exact else F.least(F.floor((s - low) / width), F.lit(BINS - 1))
+    area, together = _area(rows, place)
+    return SparkMetrics(
+        rows=int(n),
+        positives=int(ones),
+        roc_auc=area + 0.5 * together,
+        roc_auc_error=0.0 if exact else 0.5 * together,
+        log_loss=float(found[7] / total) if probability is not None else None,
+        brier=float(found[8] / total) if probability is not None else None,
+    )
+
+
+def _renamed(frame: Any, names: dict[str, str]) -> Any:
+    """Return the named columns as doubles, under short names; without a weight each row has 1."""
+    from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
+
+    for name in names.values():
+        if name not in frame.columns:
+            raise SpecError(
+                "the DataFrame has no such column",
+                got=show(name),
+                allowed=did_you_mean(name, frame.columns),
+                hint="name columns as the DataFrame does",
+            )
+    columns = [F.col(identifier(n, "`")).cast("double").alias(k) for k, n in names.items()]
+    if "w" not in names:
+        columns.append(F.lit(1.0).alias("w"))
+    return frame.select(*columns)
+
+
+def _area(rows: Any, place: Any) -> tuple[float, float]:
+    """Return the shares of pairs of different outcomes that lie in order, and in one place."""
+    from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
+
+    y, w = F.col("y"), F.col("w")
     table = rows.groupBy(place.alias("b")).agg(
         F.sum(w * y).alias("ones"), F.sum(w * (1.0 - y)).alias("zeros")
     )
@@ -123,15 +140,7 @@ def spark_metrics(
     positive, negative = np.array([(row["ones"], row["zeros"]) for row in bins]).T
     pairs = positive.sum() * negative.sum()
     below = np.cumsum(negative) - negative
-    together = float((positive * negative).sum() / pairs)
-    return SparkMetrics(
-        rows=int(n),
-        positives=int(ones),
-        roc_auc=float((positive * below).sum() / pairs) + 0.5 * together,
-        roc_auc_error=0.0 if exact else 0.5 * together,
-        log_loss=float(found[7] / total) if probability is not None else None,
-        brier=float(found[8] / total) if probability is not None else None,
-    )
+    return float((positive * below).sum() / pairs), float((positive * negative).sum() / pairs)
 
 
 def _check(n: int, ones: float | None, bad: int) -> None:
