@@ -17,7 +17,9 @@ __all__ = ["write_folder"]
 def write_folder(frame: DataFrame, path: str, about: str, body: str) -> None:
     """Write a frame to a folder of Parquet files, on any file system that Spark reaches.
 
-    The files are written beside the folder, which is renamed when all of them are there.
+    The files are written beside the folder, which is renamed when all of them are there. A job that
+    is killed before leaves the old folder as it was; one that is killed in the moment between the
+    two renames leaves it beside, as ``_ces_ml_old_…``.
 
     Parameters
     ----------
@@ -56,6 +58,8 @@ def write_folder(frame: DataFrame, path: str, about: str, body: str) -> None:
         old = hadoop.Path(target.getParent(), f"_ces_ml_old_{uuid.uuid4().hex}")
         replaced = files.exists(target) and files.rename(target, old)
         if not files.rename(temporary, target):
+            if replaced:
+                files.rename(old, target)
             raise _unwritable(path, "the folder can't be renamed")
         if replaced:
             files.delete(old, True)
