@@ -12,12 +12,13 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # CI repeats the same examples, so that a change is judged by itself; other runs search on. A
-# deadline would judge the machine.
-settings.register_profile("search", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# deadline would judge the machine, and so would a bound on the time that examples take to make.
+ANY_SPEED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("search", **ANY_SPEED)
+settings.register_profile("ci", **ANY_SPEED, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "search")
 
 

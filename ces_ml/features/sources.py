@@ -160,7 +160,7 @@ def _from_pandas(events: Any, schema: EventSchema) -> Any:
         if name in dated and column.dtype == object:
             column = _times_of_objects(column, name)
         try:
-            columns[name] = pa.Array.from_pandas(column)
+            columns[name] = _arrow_column(column)
         except (pa.ArrowException, TypeError, OverflowError) as error:
             if name not in roles:  # no reason to refuse the log for a column that nothing needs
                 columns[name] = pa.array([None if _absent(v) else str(v) for v in column])
@@ -172,6 +172,18 @@ def _from_pandas(events: Any, schema: EventSchema) -> Any:
                 hint="convert the column, for example with .astype(str)",
             ) from error
     return pa.table(columns)
+
+
+def _arrow_column(column: Any) -> Any:
+    """Return a column of pandas as Arrow; times with a zone as the UTC moments that they are."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if not isinstance(column.dtype, pd.DatetimeTZDtype):
+        return pa.Array.from_pandas(column)
+    # pyarrow reads `Series.values`, which will mean another thing in pandas 4.
+    naive = pa.Array.from_pandas(column.dt.tz_convert(None))
+    return naive.cast(pa.timestamp(naive.type.unit, "UTC"))
 
 
 def _absent(value: Any) -> bool:

@@ -462,6 +462,8 @@ class Spark(Consumer):
         ("SET spark.sql.caseSensitive = true", "RESET spark.sql.caseSensitive"),
     )
     seeds = 2
+    #: What is set for the time of the tests; the session is that of the whole run.
+    options: ClassVar[dict[str, str]] = {"spark.sql.adaptive.enabled": "false"}
     types: ClassVar[dict[str, str]] = {
         "text": "string",
         "event": "string COLLATE UTF8_LCASE",
@@ -475,24 +477,11 @@ class Spark(Consumer):
         "ns": "bigint",
     }
 
-    def __init__(self) -> None:
-        sql = pytest.importorskip("pyspark.sql", reason="needs ces-ml[spark]")
-        if shutil.which("java") is None:
-            pytest.skip("needs Java")
-        self.folder = tempfile.mkdtemp(prefix="spark-")
-        builder = sql.SparkSession.builder.master("local[2]").appName("exports")
-        options = {
-            "spark.ui.enabled": "false",
-            "spark.sql.session.timeZone": "America/New_York",
-            "spark.sql.shuffle.partitions": "2",
-            "spark.sql.adaptive.enabled": "false",
-            "spark.sql.warehouse.dir": f"{self.folder}/warehouse",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.driver.host": "127.0.0.1",
-        }
-        for key, value in options.items():
-            builder = builder.config(key, value)
-        self.spark = builder.getOrCreate()
+    def __init__(self, spark: Any) -> None:
+        self.spark = spark
+        self.before = {name: spark.conf.get(name) for name in self.options}
+        for name, value in self.options.items():
+            spark.conf.set(name, value)
 
     def run(self, statement: str, values: list[tuple[Any, ...]] | None = None) -> None:
         self.spark.sql(statement)
@@ -528,8 +517,12 @@ class Spark(Consumer):
         return [row.asDict() for row in found.collect()]
 
     def close(self) -> None:
-        self.spark.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for view in self.spark.catalog.listTables():
+            if view.isTemporary:
+                self.spark.catalog.dropTempView(view.name)
+        self.spark.catalog.clearCache()
+        for name, value in self.before.items():
+            self.spark.conf.set(name, value)
 
 
 #: Databases by name; those that start nothing first.

@@ -190,6 +190,7 @@ def test_mlflow_serve_keeps_every_row_whatever_is_missing_or_unknown(
 
 @pytest.mark.slow
 def test_a_spark_udf_returns_all_of_a_score(
+    spark: Any,
     logged: str,
     tracker: Tracker,
     counts: pd.DataFrame,
@@ -197,31 +198,24 @@ def test_a_spark_udf_returns_all_of_a_score(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    sql = pytest.importorskip("pyspark.sql")
-    functions = sql.functions
+    from pyspark.sql import functions
+
     import mlflow
 
-    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.store)
     monkeypatch.chdir(tmp_path)
-    builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-    spark = builder.config("spark.driver.host", "127.0.0.1").getOrCreate()
-    try:
-        score = mlflow.pyfunc.spark_udf(spark, logged, env_manager="local")
-        names = [f"c{k}" for k in range(len(NAMES))]
-        rows = [
-            (k, *map(int, row), None)
-            for k, row in enumerate(counts.itertuples(index=False, name=None))
-        ]
-        schema = ", ".join(["place int", *(f"{n} bigint" for n in names), "unknown double"])
-        frame = spark.createDataFrame(rows, schema)
-        known = [functions.col(n).alias(e) for n, e in zip(names, NAMES, strict=True)]
-        scored = frame.withColumn("s", score(functions.struct(*known, "unknown")))
-        found = [row["s"].asDict() for row in scored.orderBy("place").collect()]
-        assert list(found[0]) == OUTPUT
-        same(pd.DataFrame(found), expected)
-    finally:
-        spark.stop()
+    score = mlflow.pyfunc.spark_udf(spark, logged, env_manager="local")
+    names = [f"c{k}" for k in range(len(NAMES))]
+    rows = [
+        (k, *map(int, row), None) for k, row in enumerate(counts.itertuples(index=False, name=None))
+    ]
+    schema = ", ".join(["place int", *(f"{n} bigint" for n in names), "unknown double"])
+    frame = spark.createDataFrame(rows, schema)
+    known = [functions.col(n).alias(e) for n, e in zip(names, NAMES, strict=True)]
+    scored = frame.withColumn("s", score(functions.struct(*known, "unknown")))
+    found = [row["s"].asDict() for row in scored.orderBy("place").collect()]
+    assert list(found[0]) == OUTPUT
+    same(pd.DataFrame(found), expected)
 
 
 @pytest.mark.slow

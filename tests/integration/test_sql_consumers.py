@@ -27,7 +27,8 @@ PARAMETERS = [
 
 @pytest.fixture(scope="module", params=PARAMETERS)
 def consumer(request: pytest.FixtureRequest) -> Iterator[Consumer]:
-    made = CONSUMERS[request.param]()
+    given = [request.getfixturevalue("spark")] if request.param == "spark" else []
+    made = CONSUMERS[request.param](*given)
     try:
         yield made
     finally:
