@@ -83,6 +83,9 @@ def print_weight_set(console: Console, weight_set: WeightSet) -> None:
     _print_points(console, weight_set)
     for rule in weight_set.rules:
         console.print(Text.assemble("rule: ", plain(rule, 120)))
+    if weight_set.account_col is not None:
+        column = plain(weight_set.account_col)
+        console.print(Text.assemble("customers: accounts, users rolled up by ", column))
     source, card = weight_set.provenance, weight_set.points
     if source is not None:
         rows: list[dict[str, Any]] = [{"name": weight_set.name, **source.metrics}]

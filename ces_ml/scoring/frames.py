@@ -113,7 +113,7 @@ def _of_frame(
     weight_set: WeightSet, frame: Any, *, sparse_by_nature: bool = False
 ) -> AlignedCounts:
     names = weight_set.names
-    customer = weight_set.events.customer_col
+    customer = weight_set.scored_events.customer_col
     columns = list(getattr(frame, "column_names", frame.columns))
     there = set(columns)
     if not there & set(names) and not sparse_by_nature:

@@ -59,7 +59,8 @@ class OnlineScorer:
     Parameters
     ----------
     weight_set : WeightSet
-        Its `events` name the columns; terms ``per: seat`` are refused.
+        Its `events` name the columns; terms ``per: seat`` are refused. Where the weights were
+        learned on accounts, an event's customer is its account, in the column `account_col`.
     granularity : str, default="1h"
         Length of a bucket; it divides a day and every window. Shorter ones make larger states.
     lookback : str, default="0s"
@@ -262,7 +263,7 @@ class OnlineScorer:
         X = self.counts(names, as_of=at)
         found = Scorer(self.weight_set, n_reasons).score(X)
         moment = pd.DatetimeIndex(np.full(len(names), at, "datetime64[us]"), tz="UTC")
-        keys = {self.weight_set.events.customer_col: names, "as_of": moment}
+        keys = {self.weight_set.scored_events.customer_col: names, "as_of": moment}
         kept = found[[c for c in found.columns if c not in keys]]
         return pd.concat([pd.DataFrame(keys), kept], axis=1)
 

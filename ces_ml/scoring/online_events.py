@@ -69,7 +69,7 @@ class Events:
 
 def wanted_columns(plan: OnlinePlan, event_id_col: str | None) -> list[str]:
     """Return the columns that a plan reads, each once."""
-    schema = plan.weight_set.events
+    schema = plan.weight_set.scored_events
     wanted = [schema.customer_col, schema.event_col, schema.timestamp_col]
     wanted += [c for c in (schema.arrival_col, schema.anonymous_col, event_id_col) if c]
     wanted += [p.column for p in plan.counting.properties]
@@ -104,7 +104,7 @@ def frame_events(
     EventLogError
         If a column is not there, or holds what can't be counted.
     """
-    schema = plan.weight_set.events
+    schema = plan.weight_set.scored_events
     for name in wanted_columns(plan, event_id_col):
         if name not in frame and name != schema.anonymous_col:
             raise EventLogError(

@@ -47,7 +47,7 @@ class PyfuncScorer:
             return _plain(self._scorer.score(model_input))
         weight_set = self._scorer.weight_set
         names = weight_set.names
-        keys = dict.fromkeys((weight_set.events.customer_col, *KEY_COLUMNS))
+        keys = dict.fromkeys((weight_set.scored_events.customer_col, *KEY_COLUMNS))
         held = [key for key in keys if key in model_input.columns and key not in names]
         if not held and not any(name in model_input.columns for name in names):
             raise WeightSetError(

@@ -38,7 +38,7 @@ def signature(weight_set: WeightSet) -> Any:
     """
     types = mlflow_part("mlflow.types.schema")
     ModelSignature = mlflow_part("mlflow.models").ModelSignature
-    names = dict.fromkeys((*weight_set.names, weight_set.events.customer_col, *KEYS))
+    names = dict.fromkeys((*weight_set.names, weight_set.scored_events.customer_col, *KEYS))
     columns = [types.ColSpec(types.AnyType(), name, required=False) for name in names]
     double, string = types.DataType.double, types.DataType.string
     outputs = [

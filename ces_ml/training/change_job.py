@@ -20,6 +20,7 @@ from ces_ml.spec.as_of import to_us
 from ces_ml.spec.duration import SECOND_US
 from ces_ml.spec.where import All, IsNull, Not, parse_where
 from ces_ml.sql.measures import NO_WEIGHT
+from ces_ml.training.customers import check_customers
 from ces_ml.weights import WeightSet
 
 __all__ = ["change_counts", "explain_change"]
@@ -78,6 +79,9 @@ def explain_change(
     moments = _two_moments(start, end)
     own = schema is None
     schema = schema or weight_set.events
+    for learned in (weight_set, against):
+        if learned is not None:
+            check_customers(learned, schema, options)
     counted = {"schema": schema, "engine": engine, **options}
     names, counts, report = change_counts(weight_set, events, moments, counted)
     other = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -13,11 +13,12 @@ import scipy.sparse as sp
 
 from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.events import EventSchema
-from ces_ml.features import build_counts
+from ces_ml.features import open_engine
 from ces_ml.scoring import split_change
 from ces_ml.scoring.decline import MOST_FALSE, change_interval, fall_p_values, q_values
-from ces_ml.spec import CountTable, Duration, parse_moment
+from ces_ml.spec import CountTable, Duration, parse_as_of, parse_moment
 from ces_ml.training.change_job import change_counts
+from ces_ml.training.customers import check_customers
 from ces_ml.weights import WeightSet, band_names, raw_scores, scores
 
 __all__ = ["Declines", "declines"]
@@ -108,15 +109,19 @@ def declines(
     SpecError
         If the history is too short, or an option is not allowed.
     EventLogError
-        If nobody is known over the whole history, or the log can't answer.
+        If the log does not reach back over the history, nobody is known over all of it, or the
+        log can't answer.
     """
     _check(history, level, control, n_reasons)
     schema = schema or weight_set.events
+    check_customers(weight_set, schema, options)
     counted = {"schema": schema, "engine": engine, **options}
     last = parse_moment(as_of)
     step = timedelta(microseconds=Duration(over).us)
     moments = _moments(last, step, history + 2)
-    table = build_counts(events, weight_set.spec, as_of=moments, **counted)
+    with open_engine(events, **counted) as opened:
+        _check_reach(opened.profile().first, moments, over)
+        table = opened.table(weight_set.spec, parse_as_of(moments))
     names, raw, newer = _histories(table, weight_set, moments)
     p, z, noise = fall_p_values(raw[:, :-1] - raw[:, 1:])
     q = q_values(p)
@@ -199,6 +204,22 @@ def _check(history: int, level: float, control: str, n_reasons: int) -> None:
     if control not in ("rate", "discoveries"):
         options = ("rate", "discoveries")
         raise SpecError.unknown("unknown control", control, options, hint="correct `control`")
+
+
+def _check_reach(first: datetime, moments: list[datetime], over: str) -> None:
+    """Refuse a history that begins before the log."""
+    if first < moments[-1]:
+        return
+    held = sum(first < moment for moment in moments)
+    fits = held - 2
+    remedy = f"history={fits}" if fits >= _FEWEST else "shorter steps in `over`"
+    raise EventLogError(
+        "the log does not reach back over the history",
+        got=f"a log from {first.isoformat()}; history {len(moments) - 2} in steps of {over} begins "
+        f"{moments[-1].isoformat()}",
+        allowed=f"a history of at least {_FEWEST} earlier changes that begins after the log does",
+        hint=f"take {remedy}, or a longer log",
+    )
 
 
 def _histories(

@@ -228,6 +228,7 @@ def _bare(
         ),
         intercept=float(model.intercept_[0]),
         events=config.events.event_schema,
+        account_col=accounts.account_col if (accounts := config.events.accounts) else None,
         outcome=config.outcome.portable,
         rules=config.model.rules,
         scale=Scale(method="probability"),

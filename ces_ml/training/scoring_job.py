@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 
 from ces_ml.events import EventSchema
-from ces_ml.features import build_counts, open_engine
+from ces_ml.features import open_engine
 from ces_ml.scoring import Scorer
 from ces_ml.spec import parse_as_of
+from ces_ml.training.customers import check_customers
 from ces_ml.training.score_files import SCORE_FORMATS, TABLE, writing
 from ces_ml.training.spark_scores import goes_to_folder, score_to_folder
 from ces_ml.weights import WeightSet
@@ -109,18 +110,16 @@ def score_events(
     Raises
     ------
     EventLogError
-        If the log can't be read, or `as_of` lies outside it.
+        If the log can't be read, `as_of` lies outside it, or it has users where the weights were
+        learned on accounts.
     """
-    table = build_counts(
-        events,
-        weight_set.spec,
-        as_of=as_of,
-        schema=schema or weight_set.events,
-        engine=engine,
-        **options,
-    )
-    scores = Scorer(weight_set, n_reasons).score(table)
-    return ScoringResult(scores, dict(table.report), dict(table.not_counted))
+    import pyarrow as pa
+
+    scorer = Scorer(weight_set, n_reasons)
+    schema = schema or weight_set.events
+    with _scored(scorer, events, as_of, schema, engine, options) as (report, not_counted, batches):
+        tables = [pa.table(batch) for batch in batches]
+    return ScoringResult(_frame(pa.concat_tables(tables)), report, not_counted)
 
 
 def score_to_file(
@@ -141,8 +140,8 @@ def score_to_file(
 
     Counts and scores are one query of DuckDB, which goes through the disk beyond `memory_limit`;
     counts per seat, and other engines, are scored block by block. The scores are those of
-    `score_events`, in its order, to 1e-9. With ``engine="spark"`` and an address or a folder as
-    `output`, counts and scores stay in Spark, which writes Parquet files in no order.
+    `score_events`, in its order. With ``engine="spark"`` and an address or a folder as `output`,
+    counts and scores stay in Spark, which writes Parquet files in no order.
 
     Parameters
     ----------
@@ -175,7 +174,8 @@ def score_to_file(
     SpecError
         If the ending of `output` is not known.
     EventLogError
-        If the log can't be read, or `as_of` lies outside it.
+        If the log can't be read, `as_of` lies outside it, or it has users where the weights were
+        learned on accounts.
     OutputError
         If the output can't be written.
     """
@@ -230,6 +230,7 @@ def _scored(
     from ces_ml.features.score_query import one_query_can_score, score_stream
 
     weight_set = scorer.weight_set
+    check_customers(weight_set, schema, options)
     moments = None if as_of is None else parse_as_of(as_of)
     with open_engine(events, schema, engine=engine, **options) as opened:
         if isinstance(opened, DuckDBEngine) and one_query_can_score(weight_set):
@@ -242,7 +243,8 @@ def _scored(
                 customer_col=customer_col,
                 n_reasons=scorer.n_reasons,
             )
-            yield rows.report, rows.not_counted, batches
+            with closing(batches):  # before the database, whoever stops reading
+                yield dict(rows.report), dict(rows.not_counted), batches
             return
         blocks = opened.blocks(weight_set.spec, moments, size=_BLOCK)
         first = next(blocks)
@@ -255,10 +257,21 @@ def _chained(first: Any, others: Iterator[Any]) -> Iterator[Any]:
     yield from others
 
 
+def _frame(scores: Any) -> pd.DataFrame:
+    """Return an Arrow table of scores as the frame that `Scorer.score` makes."""
+    made: pd.DataFrame = scores.to_pandas(self_destruct=True)
+    reasons = [name for name in made.columns if name.startswith("reason_")]
+    return made.astype(dict.fromkeys(reasons, "string"))
+
+
 def _arrow(scores: pd.DataFrame) -> Any:
     """Return a frame of scores as an Arrow table of the same schema for every block."""
     import pyarrow as pa
 
+    moments = scores.get("as_of")
+    if isinstance(moments, pd.Series) and isinstance(moments.dtype, pd.DatetimeTZDtype):
+        # pyarrow reads `Series.values`, which will mean another thing in pandas 4.
+        scores = scores.assign(as_of=moments.dt.tz_convert(None))
     table = pa.Table.from_pandas(scores, preserve_index=False).replace_schema_metadata(None)
     fields = []
     for column in table.schema:

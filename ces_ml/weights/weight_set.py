@@ -97,6 +97,10 @@ class WeightSet(SpecModel):
         Log-odds of the good outcome of a customer without events.
     events : EventSchema
         Columns of the log that the counts come from.
+    account_col : str, optional
+        What accounts are called, where the weights were learned on them: users were rolled up, and
+        what they do was counted together. The log then has the account of every event, or is read
+        with the mapping of users to accounts. Without it customers are those of the log.
     outcome : OutcomeSpec, optional
         What the weights were learned from.
     rules : tuple of str
@@ -129,6 +133,7 @@ class WeightSet(SpecModel):
     terms: tuple[WeightedTerm, ...] = Field(min_length=1)
     intercept: float
     events: EventSchema = EventSchema()
+    account_col: str | None = Field(default=None, min_length=1)
     outcome: OutcomeSpec | None = None
     rules: tuple[str, ...] = ()
     scale: Scale
@@ -186,6 +191,18 @@ class WeightSet(SpecModel):
         """What must be counted to apply the weights."""
         fields = set(Term.model_fields)
         return CountSpec(terms=tuple(Term(**t.model_dump(include=fields)) for t in self.terms))
+
+    @property
+    def scored_events(self) -> EventSchema:
+        """Columns of a log whose customers are those that are scored.
+
+        They are `events`, unless the weights were learned on accounts: then the account is the
+        customer, and nobody is anonymous.
+        """
+        if self.account_col is None:
+            return self.events
+        whose = {"customer_col": self.account_col, "anonymous_col": None}
+        return self.events.model_copy(update=whose)
 
     @property
     def fingerprint(self) -> str:

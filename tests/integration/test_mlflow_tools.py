@@ -198,9 +198,8 @@ def test_a_spark_udf_returns_all_of_a_score(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    from pyspark.sql import functions
-
     import mlflow
+    from pyspark.sql import functions
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.store)
     monkeypatch.chdir(tmp_path)

@@ -51,6 +51,10 @@ class SqlOptions(SpecModel):
         weight set, else text in SQLite and timestamp elsewhere.
     customer_type : {"text", "number"}, default="text"
         Whether customer ids are integers.
+    by_account : bool, default=False
+        For weights that were learned on accounts: the log has the account of every event, in the
+        column that the weight set calls `account_col`. Without it such weights are not exported
+        over a log, whose users they would score.
     columns : dict of str to str, optional
         Columns that are called otherwise than in the weight set, for example
         ``{"properties.amount": "amount"}``; or the names of terms in `counts_table`. As text:
@@ -74,6 +78,7 @@ class SqlOptions(SpecModel):
     timestamp_type: str | None = None
     arrival_type: str | None = None
     customer_type: Literal["text", "number"] = "text"
+    by_account: bool = False
     columns: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("columns", mode="before")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ces_ml.errors import SpecError, show
 from ces_ml.exporters.sql.options import SqlOptions
 from ces_ml.exporters.sql.proof import proven_relations, statement
 from ces_ml.exporters.sql.relations import (
@@ -33,6 +34,7 @@ SQL_OPTIONS: dict[str, str] = {
     "timestamp_type": "timestamp, timestamptz, s, ms, us, ns, or text (SQLite)",
     "arrival_type": "the same for the arrival column",
     "customer_type": "text, or number: ids are integers",
+    "by_account": "true: the log has the account of every event, for weights learned on accounts",
     "columns": "columns called otherwise than in the weight set: properties.amount=amount",
 }
 #: Stands for the table in the text of a dbt model, until braces have been made harmless; no name
@@ -78,6 +80,8 @@ def sql_text(weight_set: WeightSet, **options: Any) -> str:
     'CREATE OR REPLACE VIEW "crm"."engagement" AS'
     """
     chosen = SqlOptions(**options)
+    head = _head(weight_set, chosen)
+    weight_set = _of_customers(weight_set, chosen)
     if chosen.shape == "check":
         relations, last = checked_relations(weight_set, chosen)
     elif chosen.shape == "check_events":
@@ -87,13 +91,33 @@ def sql_text(weight_set: WeightSet, **options: Any) -> str:
         scored, last = scored_relations(weight_set, chosen)
         relations |= scored
     body = statement(relations, last, chosen)
-    head = _head(weight_set, chosen)
     if chosen.shape == "dbt":
         return "{{ config(materialized='view') }}\n" + head + _for_dbt(body, chosen)
     if chosen.shape == "view":
         name = ".".join(map(chosen.words.quoted, chosen.parts("view")))
         body = f"{chosen.words.view.format(name)}\n{body}"
     return f"{head}{body};\n"
+
+
+def _of_customers(weight_set: WeightSet, options: SqlOptions) -> WeightSet:
+    """Return the weight set as it reads its table: with the account as the customer, if it is."""
+    learned = weight_set.account_col
+    over_log = options.counts_table is None and options.shape != "check"
+    if over_log and options.by_account != (learned is not None):
+        raise SpecError(
+            "the weights were learned on accounts, and the log has users"
+            if learned
+            else "the weights were learned on the customers of the log, not on accounts",
+            got=f"account_col {show(learned)} without by_account" if learned else "by_account",
+            allowed=f"by_account: true over a log with the account of every event in its column "
+            f"{show(learned)}; or a table of counts of accounts: counts_table"
+            if learned
+            else "by_account for weights that were trained with `accounts`",
+            hint="join the log with the table of users and accounts in a view, and export over it"
+            if learned
+            else "leave out by_account",
+        )
+    return weight_set.model_copy(update={"events": weight_set.scored_events})
 
 
 def _read(weight_set: WeightSet, options: SqlOptions) -> Relations:

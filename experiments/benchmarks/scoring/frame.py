@@ -123,7 +123,66 @@ def singles(state: Any) -> float:
     return round(sum(made.score_one(row)["raw_score"] for row in rows), 3)
 
 
-#: Who takes part, by name: what it prepares, and what is timed. More exports join here.
+def onnx() -> Any:
+    """Return a session of one thread, as all others have, and the counts row by row."""
+    import numpy as np
+    import onnxruntime
+
+    from ces_ml.exporters import render
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        render(weight_set(), "onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    X = np.ascontiguousarray(counts(N_ROWS).to_numpy())
+    session.run(["raw_score"], {"counts": X[:1000]})
+    return session, X
+
+
+def through_onnx(state: Any) -> float:
+    session, X = state
+    found = session.run(["raw_score", "score", "probability", "band"], {"counts": X})
+    return round(float(found[0].sum()), 3)
+
+
+def sql() -> Any:
+    """Return DuckDB with the counts in a table of its own, and the exported query over it."""
+    import duckdb
+
+    from ces_ml.exporters import render
+
+    con = duckdb.connect(config={"threads": 1})
+    frame = counts(N_ROWS)
+    frame.insert(0, "customer_id", range(N_ROWS))
+    con.execute("CREATE TABLE counts AS SELECT * FROM frame")
+    query = render(weight_set(), "sql", counts_table="counts", reasons=0, customer_type="number")
+    return con, str(query).rstrip().rstrip(";")
+
+
+def through_sql(state: Any) -> float:
+    import pyarrow.compute as pc
+
+    con, query = state
+    return round(pc.sum(con.sql(query).to_arrow_table()["raw_score"]).as_py(), 3)
+
+
+def python_module() -> Any:
+    from types import ModuleType
+
+    from ces_ml.exporters import render
+
+    module = ModuleType("scorer")
+    exec(compile(render(weight_set(), "python"), "scorer.py", "exec"), module.__dict__)
+    return module, counts(N_ROWS)
+
+
+def records_through_the_module(state: Any) -> float:
+    module, rows = state
+    return round(sum(module.score_counts(row)["raw_score"] for row in rows), 3)
+
+
+#: Who takes part, by name: what it prepares, and what is timed. All have one thread.
 PEERS = {
     "X @ w": (arrays("identity"), product),
     "ces-ml, identity": (scorer("identity", 0), score),
@@ -133,6 +192,8 @@ PEERS = {
     "ces-ml, log1p, Arrow": (shaped("Arrow"), score),
     "ces-ml, log1p, CSR": (shaped("CSR"), score),
     "ces-ml, log1p, 3 reasons": (scorer("log1p", 3), score),
+    "ONNX export, onnxruntime, log1p": (onnx, through_onnx),
+    "SQL export, DuckDB, log1p": (sql, through_sql),
     "20,000 rows: ces-ml, 3 reasons": (
         few(scorer("log1p", 3), lambda f: f[:N_RECORDS].copy()),
         score,
@@ -141,10 +202,25 @@ PEERS = {
         few(scorer("log1p", 3), records_of),
         records_as_a_frame,
     ),
-    "20,000 records: mlflow.pyfunc": (few(pyfunc, records_of), records_through_pyfunc),
+    "20,000 records: ces-ml, no reasons": (
+        few(scorer("log1p", 0), records_of),
+        records_as_a_frame,
+    ),
+    "20,000 records: Python module": (few(python_module, records_of), records_through_the_module),
+    "20,000 records: mlflow.pyfunc, 3 reasons": (few(pyfunc, records_of), records_through_pyfunc),
+    "200 records one by one: Python module": (
+        few(python_module, singles_of),
+        records_through_the_module,
+    ),
     "200 records one by one: ces-ml": (few(scorer("log1p", 3), singles_of), singles),
     "200 records one by one: mlflow.pyfunc": (few(pyfunc, singles_of), singles_through_pyfunc),
 }
 
 if __name__ == "__main__":
-    main(__file__, PEERS, "X @ w", ["numpy", "pandas", "mlflow"], results="results_frame.json")
+    main(
+        __file__,
+        PEERS,
+        "X @ w",
+        ["numpy", "pandas", "mlflow", "onnxruntime", "duckdb"],
+        results="results_frame.json",
+    )

@@ -106,6 +106,11 @@ def test_questions_that_have_no_answer_are_refused() -> None:
         declines(weights(), log, as_of=AS_OF, level=1.5)
     with pytest.raises(SpecError, match="did you mean 'rate'"):
         declines(weights(), log, as_of=AS_OF, control="rates")  # type: ignore[arg-type]
+    with pytest.raises(EventLogError, match=r"reach back over the history(.|\n)*history=\d+, or a"):
+        declines(weights(), log, as_of=AS_OF, history=40)
+    short = log[log["timestamp"] >= pd.Timestamp(AS_OF) - pd.Timedelta(days=20)]
+    with pytest.raises(EventLogError, match=r"history 12 in steps of 7d(.|\n)*shorter steps"):
+        declines(weights(), short, as_of=AS_OF)
     late = log.assign(arrived=np.maximum(log["timestamp"], pd.Timestamp("2024-06-01")))
     schema = EventSchema(arrival_col="arrived")
     with pytest.raises(EventLogError, match="nobody is known over the whole history"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -12,9 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from ces_ml.errors import CesWarning, EventLogError, OutputError, SpecError
+from ces_ml.features import build_counts
 from ces_ml.features.accounts import AccountMapping
+from ces_ml.scoring import Scorer
 from ces_ml.spec import CountSpec, Term
-from ces_ml.training import score_events, score_to_file, write_scores
+from ces_ml.training import (
+    ScoringResult,
+    declines,
+    explain_change,
+    score_events,
+    score_to_file,
+    write_scores,
+)
 from ces_ml.weights import Band, Scale, WeightedTerm, WeightSet
 
 
@@ -56,6 +66,16 @@ def make_log(n: int = 400, ids: list[object] | None = None) -> pd.DataFrame:
 LOG = make_log()
 
 
+def in_memory(
+    weight_set: WeightSet, log: object, n_reasons: int = 3, **options: Any
+) -> ScoringResult:
+    """Count first, then score: what one query must come to."""
+    options.setdefault("schema", weight_set.events)
+    table = build_counts(log, weight_set.spec, **options)
+    scores = Scorer(weight_set, n_reasons).score(table)
+    return ScoringResult(scores, table.report, table.not_counted)
+
+
 def read(path: Path, table: str = "scores") -> pd.DataFrame:
     if path.suffix == ".csv":
         return pd.read_csv(path, parse_dates=["as_of"], dtype={"customer_id": str})
@@ -77,7 +97,7 @@ def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 def test_every_kind_of_file_holds_what_is_scored_in_memory(
     tmp_path: Path, name: str, as_of: str | None
 ) -> None:
-    expected = score_events(WEIGHTS, LOG, as_of=as_of)
+    expected = in_memory(WEIGHTS, LOG, as_of=as_of)
     result = score_to_file(WEIGHTS, LOG, tmp_path / name, as_of=as_of)
     found = read(result.path)
     same(found, expected.scores)
@@ -91,22 +111,33 @@ def test_every_kind_of_file_holds_what_is_scored_in_memory(
     assert [p.name for p in result.path.parent.iterdir()] == [result.path.name]
 
 
+@pytest.mark.parametrize("as_of", [None, "every 2d from 2025-01-02 to 2025-01-12"])
+@pytest.mark.parametrize("ids", ["str", "object", "category", "int64", "int32"])
+def test_one_query_makes_the_frame_that_counting_first_makes(as_of: str | None, ids: str) -> None:
+    customers = LOG["customer_id"]
+    log = LOG.assign(customer_id=customers.str[1:].astype(ids) if "int" in ids else customers)
+    log = log.astype({"customer_id": ids})
+    expected, found = (f(WEIGHTS, log, as_of=as_of) for f in (in_memory, score_events))
+    pd.testing.assert_frame_equal(found.scores, expected.scores, rtol=0, atol=1e-9)
+    assert (found.report, found.not_counted) == (expected.report, expected.not_counted)
+
+
 @pytest.mark.parametrize("n_reasons", [0, 1, 99])
 def test_the_number_of_reasons_is_that_of_the_scorer(tmp_path: Path, n_reasons: int) -> None:
-    expected = score_events(WEIGHTS, LOG, n_reasons=n_reasons).scores
+    expected = in_memory(WEIGHTS, LOG, n_reasons=n_reasons).scores
     found = score_to_file(WEIGHTS, LOG, tmp_path / "s.parquet", n_reasons=n_reasons)
     same(read(found.path), expected)
 
 
 def test_options_of_the_engine_do_not_change_scores(tmp_path: Path) -> None:
-    expected = score_events(WEIGHTS, LOG).scores
+    expected = in_memory(WEIGHTS, LOG).scores
     found = score_to_file(WEIGHTS, LOG, tmp_path / "s.parquet", threads=1, memory_limit="200MB")
     same(read(found.path), expected)
 
 
 def test_many_batches_make_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = make_log(9000, [f"c{k}" for k in range(5000)])
-    expected = score_events(WEIGHTS, log).scores
+    expected = in_memory(WEIGHTS, log).scores
     monkeypatch.setattr("ces_ml.features.duckdb_session._BATCH", 2048)
     seen = []
     found = score_to_file(
@@ -129,7 +160,7 @@ def test_counts_per_seat_are_scored_block_by_block(
             {"user_id": users, "account_id": [f"A{k % 7}" for k in range(len(users))]}
         ),
     }
-    expected = score_events(seats, LOG, **options).scores
+    expected = in_memory(seats, LOG, **options).scores
     monkeypatch.setattr("ces_ml.training.scoring_job._BLOCK", 2)
     found = score_to_file(seats, LOG, tmp_path / name, **options)
     same(read(found.path), expected)
@@ -167,6 +198,33 @@ def test_an_unknown_kind_of_output_is_refused_before_the_log_is_read(tmp_path: P
         score_to_file(WEIGHTS, tmp_path / "nothing.parquet", tmp_path / "s.parqet")
 
 
+class TestWeightsOfAccounts:
+    USERS = sorted(LOG.customer_id.unique())
+    TABLE = pd.DataFrame({"user_id": USERS, "account_id": [f"A{k % 7}" for k in range(len(USERS))]})
+    WEIGHTS = WEIGHTS.model_copy(update={"account_col": "account_id"})
+
+    def test_they_score_a_log_with_its_mapping_or_a_log_of_accounts(self, tmp_path: Path) -> None:
+        found = score_events(self.WEIGHTS, LOG, account_table=self.TABLE).scores
+        assert found["account_id"].tolist() == [f"A{k}" for k in range(7)]
+        log = LOG.merge(self.TABLE, left_on="customer_id", right_on="user_id")
+        by_account = self.WEIGHTS.scored_events
+        same(score_events(self.WEIGHTS, log, schema=by_account).scores, found)
+        written = score_to_file(self.WEIGHTS, log, tmp_path / "s.parquet", schema=by_account)
+        same(read(written.path), found)
+
+    def test_they_do_not_score_users(self, tmp_path: Path) -> None:
+        refused = r"learned on accounts, and the log has users(.|\n)*account_id(.|\n)*accounts:"
+        with pytest.raises(EventLogError, match=refused):
+            score_events(self.WEIGHTS, LOG)
+        with pytest.raises(EventLogError, match=refused):
+            score_to_file(self.WEIGHTS, LOG, tmp_path / "s.parquet")
+        with pytest.raises(EventLogError, match=refused):
+            explain_change(self.WEIGHTS, LOG, start="2025-01-05", end="2025-01-10")
+        with pytest.raises(EventLogError, match=refused):
+            declines(self.WEIGHTS, LOG, as_of="2025-01-10", over="1d", history=6)
+        assert not list(tmp_path.iterdir())
+
+
 class TestADatabase:
     def test_gets_a_table_of_the_name_that_is_asked_for(self, tmp_path: Path) -> None:
         path, table = tmp_path / "s.duckdb", 'it\'s "hostile"; --'
@@ -187,7 +245,7 @@ class TestADatabase:
             con.register("frame", LOG)
             con.execute("CREATE TABLE events AS SELECT * FROM frame")
         found = score_to_file(WEIGHTS, str(path), path, table="scores")
-        same(read(found.path), score_events(WEIGHTS, LOG).scores)
+        same(read(found.path), in_memory(WEIGHTS, LOG).scores)
 
     def test_that_is_none_is_refused_and_left_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "s.duckdb"
@@ -237,6 +295,6 @@ class TestFormulasInACsv:
         assert not [w for w in recwarn if issubclass(w.category, CesWarning)]
 
     def test_are_quoted_in_a_frame_that_is_written(self, tmp_path: Path) -> None:
-        scores = score_events(self.FORMULA, self.log()).scores
+        scores = in_memory(self.FORMULA, self.log()).scores
         path = write_scores(scores, tmp_path / "s.csv", spreadsheet_safe=True)
         assert set(read(path)["reason_1"].dropna()) == {"'=1+1"}

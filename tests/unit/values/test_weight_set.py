@@ -41,6 +41,7 @@ OTHER = {
         log_loss_given_up=0.001,
         metrics={"roc_auc": 0.7},
     ),
+    "account_col": "team",
     "verdict": Verdict(kind="too_few", words="too few positives to tell (17)", rarer=17),
     "calibration": Recalibration(method="platt", slope=0.5),
     "golden_rows": (),
