@@ -8,7 +8,7 @@ read one aggregate in one way are one *form*: a column of the query, however man
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +66,7 @@ def score_stream(
     *,
     customer_col: str,
     n_reasons: int = 3,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yield the scores of rows that stand ready to be counted, in the order of moment and id.
 
     Parameters

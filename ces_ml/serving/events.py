@@ -25,6 +25,7 @@ def count_events(served: Served, body: EventsRequest) -> tuple[Ids, NDArray[np.f
     ----------
     served : Served
     body : EventsRequest
+        Where the weights were learned on accounts, its customers are accounts.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def count_events(served: Served, body: EventsRequest) -> tuple[Ids, NDArray[np.f
     EventLogError
         If a time or a property can't be read, or a term can't be counted from events alone.
     """
-    schema = served.weight_set.events
+    schema = served.weight_set.scored_events
     by_customer: dict[str | int, list[Mapping[str, Any]]] = {}
     unknown: set[str] = set()
     for event in body.events:
