@@ -102,7 +102,7 @@ def _one_product(weight_set: WeightSet, X: Any) -> NDArray[np.float64] | None:
     """Return the raw scores where they are the product of a matrix as it lies and the weights.
 
     As one product: BLAS that has several threads wakes them for every block, and on a busy machine
-    they wait for each other ten times as long as they compute.
+    they wait for each other for longer than they compute.
     """
     plain = all(t.cap is None and t.transform == "identity" for t in weight_set.terms)
     if not plain or not isinstance(X, np.ndarray) or X.dtype != np.float64:
