@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ces_ml.events import EventSchema
-from ces_ml.features import open_engine
+from ces_ml.features import build_counts, open_engine
 from ces_ml.scoring import Scorer
 from ces_ml.spec import parse_as_of
 from ces_ml.training.customers import check_customers
@@ -115,8 +115,15 @@ def score_events(
     """
     import pyarrow as pa
 
+    from ces_ml.features.score_query import one_query_can_score
+
     scorer = Scorer(weight_set, n_reasons)
     schema = schema or weight_set.events
+    if engine != "duckdb" or not one_query_can_score(weight_set):
+        check_customers(weight_set, schema, options)
+        counted = {"as_of": as_of, "schema": schema, "engine": engine, **options}
+        table = build_counts(events, weight_set.spec, **counted)
+        return ScoringResult(scorer.score(table), dict(table.report), dict(table.not_counted))
     with _scored(scorer, events, as_of, schema, engine, options) as (report, not_counted, batches):
         tables = [pa.table(batch) for batch in batches]
     return ScoringResult(_frame(pa.concat_tables(tables)), report, not_counted)

@@ -71,7 +71,7 @@ def test_text_that_a_spreadsheet_would_run_is_warned_of_or_quoted(home: Path) ->
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (("--engine", "dukdb"), "unknown engine"),
+        (("--engine", "dukdb"), "engine has a value that is not allowed"),
         (("--memory-limit", "much"), "an option of the engine has a value that is not allowed"),
     ],
 )
