@@ -187,6 +187,7 @@ def score_to_file(
         If the output can't be written.
     """
     if goes_to_folder(output, engine):
+        check_customers(weight_set, schema or weight_set.events, options)
         found, report, not_counted = score_to_folder(
             weight_set,
             events,
