@@ -83,6 +83,14 @@ def test_the_lines_of_the_tables_are_valid() -> None:
     assert {o.task for o in outcomes} == {"conversion", "churn", "upsell", "cross_sell"}
 
 
+def test_every_command_with_a_store_names_that_of_the_demonstration() -> None:
+    needs_one = ("promote", "history", "rollback", "ui")
+    for words in commands():
+        named = words[words.index("--store") + 1] if "--store" in words else None
+        assert named in (None, "ces-ml-demo/mlflow.db"), words
+        assert named or not (words[0] in needs_one or any("models:/" in w for w in words)), words
+
+
 @pytest.mark.slow
 def test_the_commands_work_after_the_demonstration_and_its_numbers_are_those_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -103,12 +111,9 @@ def test_the_commands_work_after_the_demonstration_and_its_numbers_are_those_giv
         assert shown[0] > shown[1]
     shown = re.search(r"`(beats counting by .*?)`", README.replace("\n", " "))[1]
     assert f"verdict: {shown}" in done.output
-    # What runs until it is stopped, or needs an id that only a run has, is tested by itself.
-    ran = [
-        words
-        for words in commands()
-        if words[0] not in ("ui", "serve", "demo") and not {"RUN", "STORE"} & set(words)
-    ]
+    # What runs until it is stopped, or needs the id of a run or a promotion, is tested by itself.
+    by_itself = ("ui", "serve", "demo", "promote", "rollback")
+    ran = [words for words in commands() if words[0] not in by_itself]
     assert len(ran) >= 4
     for words in ran:
         done = runner.invoke(app, words)

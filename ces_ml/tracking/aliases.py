@@ -144,7 +144,7 @@ def rollback(
     moves = [m for m in moves_of(model, versions.values()) if m.alias == alias]
     if to == now:
         return None
-    target = _target(name, alias, now, to, moves)
+    target = _target(name, alias, now, to, moves, _left(moves, versions, now))
     if target not in versions:
         raise TrackingError(
             f"version {target} of {show(name)} was deleted",
@@ -168,10 +168,19 @@ def rollback(
     return move
 
 
-def _target(name: str, alias: str, now: str, to: str | None, moves: list[Move]) -> str:
-    """Return the version to go back to."""
+def _target(
+    name: str, alias: str, now: str, to: str | None, moves: list[Move], left: list[str]
+) -> str:
+    """Return the version to go back to; `left` are those that an alias can be moved to by name."""
     if to is None:
         before = held_before(moves, now)
+        if not before and left:
+            raise TrackingError(
+                f"there is no version before: {show(name)} is back at its first {alias}",
+                got=f"version {now}, {len(moves)} moves in the history",
+                allowed=f"with --to, one of these versions: {', '.join(left)}",
+                hint=f"name it, for example --to {left[-1]}; `ces-ml history` tells why each left",
+            )
         if not before:
             raise TrackingError(
                 f"there is no version before: {show(name)} has had one {alias} only",

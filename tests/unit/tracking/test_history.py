@@ -95,6 +95,9 @@ def test_two_rollbacks_go_two_steps_back_and_a_third_says_there_is_none(
     with pytest.raises(TrackingError, match="there is no version before") as refused:
         rollback("churn", reason="again", store=tracker.store)
     assert "5 moves" in refused.value.got
+    assert "'churn' is back at its first champion" in refused.value.problem
+    assert refused.value.allowed == "with --to, one of these versions: 2, 3"
+    assert "--to 3" in refused.value.hint
     assert told(tracker)[3:] == [("rollback", "3", "2"), ("rollback", "2", "1")]
     assert version_of(store, "churn", alias="champion").tags["ces.fingerprint"] == (
         alias_history("churn", store=tracker.store).moves[-1].fingerprint
@@ -145,7 +148,7 @@ def test_aliases_have_histories_of_their_own(tracker: Tracker, three) -> None:
     with pytest.raises(TrackingError, match="'churn' has never had such an alias") as refused:
         alias_history("churn", "champin", tracker.store)
     assert "did you mean 'champion'" in refused.value.allowed
-    with pytest.raises(TrackingError, match="there is no version before"):
+    with pytest.raises(TrackingError, match="'churn' has had one challenger only"):
         rollback("churn", "challenger", reason="x", store=tracker.store)
 
 
