@@ -23,7 +23,9 @@ MOST_TERMS, MOST_FLIPS = 40, 8
 
 
 def print_comparison(console: Console, comparison: WeightSetComparison) -> None:
-    """Print weights side by side, then what changes and how good each is."""
+    """Print what stands between the numbers and belief in them, then weights and changes."""
+    for note in comparison.notes:
+        console.print(Text.assemble(("note: ", "yellow"), visible(note)), soft_wrap=True)
     console.print(_weights(comparison))
     console.print(_metrics(comparison))
     for change in comparison.changes:
@@ -35,8 +37,6 @@ def print_comparison(console: Console, comparison: WeightSetComparison) -> None:
             f"{comparison.good:,} with the good outcome[/dim]",
             soft_wrap=True,
         )
-    for note in comparison.notes:
-        console.print(Text.assemble(("note: ", "yellow"), visible(note)), soft_wrap=True)
 
 
 def _weights(comparison: WeightSetComparison) -> Table:

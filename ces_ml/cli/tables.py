@@ -34,8 +34,8 @@ SHOWN_METRICS = {
 }
 #: Rules whose prices are shown, and terms without enough data.
 MOST_PRICES, MOST_LACKING = 12, 8
-#: Width that names get before g(n) does; beside intervals and points 80 columns hold less.
-_NAME, _NAME_BESIDE_BOTH = 24, 8
+#: Least width of names; 80 columns hold less beside g(n), and least beside intervals and points.
+_NAME, _NAME_BESIDE_G, _NAME_BESIDE_BOTH = 24, 14, 8
 #: Event types that are named when a weight set does not count them.
 _MOST_NOT_COUNTED = 5
 
@@ -125,7 +125,7 @@ def _weights(weight_set: WeightSet, active: tuple[str, ...]) -> Table:
     alike = len(held) > 1 and len(set(shown.values())) == 1  # then it is said once
     g = f"g(n) = {plain(shown[held[0].name], 120)}" if alike else "g(n)"
     table = Table(title=f"weights (change of the log-odds per unit of {g})", title_justify="left")
-    most = _NAME_BESIDE_BOTH if sure and points else _NAME
+    most = _NAME_BESIDE_BOTH if sure and points else _NAME if alike else _NAME_BESIDE_G
     name = min(most, max((len(visible(t.name)) for t in held), default=4))
     # An interval says more than a bar, and a terminal has no room for both.
     shown_as = sure or [""]

@@ -358,6 +358,12 @@ def _notes(
             if ws.outcome is not None and ws.outcome != asked
         ]
     first, *others = sets.values()
+    if config is None:
+        notes += [
+            f"{show(name)} was trained for another outcome than the first"
+            for name, ws in sets.items()
+            if None not in (ws.outcome, first.outcome) and ws.outcome != first.outcome
+        ]
     bands = [band.name for band in first.bands]
     for name, other in list(sets.items())[1:]:
         if [band.name for band in other.bands] != bands:

@@ -33,6 +33,8 @@ NEW = OLD.replace(
     "promotion: {verdict: false, beats_champion: {by: 0.0}, most_band_changes: 0.9}",
 )
 
+GOLDEN = Path(__file__).parents[2] / "golden" / "weight_set.v1.json"
+
 
 def call(*words: object, width: int = 200) -> Result:
     return CliRunner().invoke(app, [str(w) for w in words], env={"COLUMNS": str(width)})
@@ -84,6 +86,36 @@ def test_files_are_compared_on_the_log_of_a_configuration(home: Path) -> None:
         assert words in done.output, words
     assert re.search(r"ROC AUC [+−]0\.\d{4} \(90 % interval [+−]", done.output)
     assert (home / "page.html").read_text().startswith("<!doctype html>")
+
+
+def test_weights_of_another_outcome_are_said_to_be_so_before_any_number(
+    home: Path, made: tuple[Path, WeightSet, WeightSet, list[str]]
+) -> None:
+    outcome = made[1].outcome.model_copy(update={"horizon": "7d"})
+    made[1].model_copy(update={"outcome": outcome}).save(home / "other.json")
+    done = call("compare", "other.json", "new.json", "--config", "new.yaml", width=80)
+    said = "note: 'other.json' was trained for another outcome than the one it is judged by"
+    assert said in done.stdout.split("weights, the most important first")[0].splitlines()
+    assert_whole(done.stdout)
+
+
+def assert_whole(output: str) -> None:
+    """No table is cut: each line that begins at a border ends at one."""
+    ends = {"┏": "┓", "┡": "┩", "│": "│", "┃": "┃", "└": "┘"}
+    lines = [line.rstrip() for line in output.splitlines() if line[:1] in ends]
+    assert lines
+    for line in lines:
+        assert len(line) <= 80, line
+        assert line[-1] == ends[line[0]], line
+
+
+def test_weights_and_what_g_is_are_whole_at_80_columns(home: Path) -> None:
+    done = call("show", "new.json", width=80)
+    assert "g(n)" in done.stdout
+    assert_whole(done.stdout)
+    done = call("show", str(GOLDEN), width=80)
+    assert "log1p(min(" in done.stdout
+    assert_whole(done.stdout)
 
 
 def test_json_is_alone_on_the_standard_output(home: Path) -> None:

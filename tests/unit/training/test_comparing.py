@@ -201,6 +201,8 @@ def test_weights_for_another_outcome_and_other_bands_are_named(config, log, resu
     assert "'odd' was trained for another outcome than the one it is judged by" in found.notes
     assert "'odd' calls its bands otherwise than the first" in found.notes
     assert found.changes[0].migration.changed == 1.0
+    alone = compare_weight_sets({"new": result.weight_set, "odd": odd})
+    assert alone.notes[0] == "'odd' was trained for another outcome than the first"
 
 
 def test_event_types_that_the_log_does_not_hold_count_zero(config, log, result) -> None:
