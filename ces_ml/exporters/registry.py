@@ -14,6 +14,7 @@ from ces_ml.exporters.pmml import pmml
 from ces_ml.exporters.python_module import python_module
 from ces_ml.exporters.sql import SQL_OPTIONS, sql_text
 from ces_ml.files import replacing
+from ces_ml.weights.given import check_weight_set
 from ces_ml.weights.weight_set import WeightSet
 
 __all__ = ["EXPORTERS", "Exporter", "export", "render", "write"]
@@ -48,6 +49,7 @@ class Exporter:
         SpecError
             If there is no such option.
         """
+        check_weight_set(weight_set)
         for name in options:
             if name not in self.options:
                 raise SpecError.unknown(

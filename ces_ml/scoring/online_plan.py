@@ -14,6 +14,7 @@ from ces_ml.errors import SpecError, WeightSetError, show
 from ces_ml.spec.duration import DAY_US, SECOND_US, Duration
 from ces_ml.spec.terms import Term
 from ces_ml.sql.plan import CountPlan, Property
+from ces_ml.weights.given import check_weight_set
 from ces_ml.weights.weight_set import WeightSet
 
 __all__ = ["ADDED", "DISTINCT", "PAIRS", "OnlinePlan", "Slot"]
@@ -76,6 +77,7 @@ class OnlinePlan:
     arrays: dict[str, Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_weight_set(self.weight_set)
         _check_granularity(self.granularity)
         schema = self.weight_set.events
         terms = self.weight_set.spec.terms

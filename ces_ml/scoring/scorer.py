@@ -13,6 +13,7 @@ from ces_ml.errors import SpecError, WeightSetError, show
 from ces_ml.scoring.blocks import largest, score_blocks
 from ces_ml.scoring.frames import align
 from ces_ml.weights.apply import probabilities, scores
+from ces_ml.weights.given import check_weight_set
 from ces_ml.weights.weight_set import WeightSet
 
 __all__ = ["Scorer"]
@@ -45,6 +46,7 @@ class Scorer:
     """
 
     def __init__(self, weight_set: WeightSet, n_reasons: int = 3) -> None:
+        check_weight_set(weight_set)
         if n_reasons < 0:
             raise SpecError(
                 "the number of reasons is negative",

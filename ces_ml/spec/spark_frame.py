@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ces_ml.errors import SpecError
+from ces_ml.errors import SpecError, show
 
 __all__ = ["check_classic"]
 
 
 def check_classic(frame: Any, what: str) -> None:
-    """Refuse a DataFrame of Spark Connect, without importing PySpark.
+    """Refuse what is no DataFrame of a classic Spark session, without importing PySpark.
 
     Parameters
     ----------
@@ -21,13 +21,25 @@ def check_classic(frame: Any, what: str) -> None:
     Raises
     ------
     SpecError
-        If the frame is one of Spark Connect.
+        If the frame is one of Spark Connect, or none of Spark at all.
 
     Examples
     --------
-    >>> check_classic(object(), "a fit on Spark")
+    >>> check_classic("counts.parquet", "a fit on Spark")
+    Traceback (most recent call last):
+    ces_ml.errors.SpecError: a fit on Spark asks for a DataFrame of Spark
+      got:     'counts.parquet', a str
+      allowed: a pyspark.sql.DataFrame
+      next:    pass a Spark DataFrame, for example spark.read.parquet(path)
     """
     kind = f"{type(frame).__module__}.{type(frame).__qualname__}"
+    if not any(c.__module__.startswith("pyspark.") for c in type(frame).__mro__):
+        raise SpecError(
+            f"{what} asks for a DataFrame of Spark",
+            got=f"{show(frame)}, a {type(frame).__name__}",
+            allowed="a pyspark.sql.DataFrame",
+            hint="pass a Spark DataFrame, for example spark.read.parquet(path)",
+        )
     if ".connect." in kind:
         raise SpecError(
             f"{what} does not go through Spark Connect",

@@ -7,6 +7,7 @@ from ces_ml.weights.apply import (
     raw_scores,
     scores,
 )
+from ces_ml.weights.given import check_weight_set
 from ces_ml.weights.points import IntegerPoints
 from ces_ml.weights.recalibration import Recalibration
 from ces_ml.weights.scale import BAND_NAMES, Band, Scale
@@ -27,6 +28,7 @@ __all__ = [
     "WeightSet",
     "WeightedTerm",
     "band_names",
+    "check_weight_set",
     "contributions",
     "probabilities",
     "raw_scores",

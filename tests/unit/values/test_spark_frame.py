@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from ces_ml.errors import SpecError
@@ -29,3 +30,10 @@ def test_frames_of_spark_connect_are_refused(what: str, work: Callable[[Any], An
     with pytest.raises(SpecError, match=f"{what} on Spark does not go through") as caught:
         work(connected)
     assert "spark-submit" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("given", ["x", pd.DataFrame({"y": [0, 1]}), None])
+def test_what_is_no_frame_of_spark_is_refused(given: Any) -> None:
+    with pytest.raises(SpecError, match="a fit on Spark asks for a DataFrame of Spark") as caught:
+        SparkRows(given, target="y")
+    assert "pass a Spark DataFrame" in str(caught.value.hint)
