@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.text import Text
+from typer.core import TyperCommand, TyperOption
 
 from ces_ml.cli.app import Store, Weights, app, out, reported
 from ces_ml.errors import SpecError
@@ -27,32 +29,54 @@ def show(weights: Weights, store: Store = None) -> None:
     print_weight_set(out, load_weight_set(weights, store))
 
 
-@app.command(
-    epilog="Examples:\n\n  ces-ml export models:/churn@champion -o churn.json\n\n  "
+#: Options of SQL that are options of the command, too.
+_OF_SQL = ("dialect", "shape", "events_table")
+
+
+class _Export(TyperCommand):
+    """Says in its help which formats there are and what each takes, as they declare it."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, with what the formats declare."""
+        from ces_ml.formats import FORMATS
+
+        lines = []
+        for name, format in FORMATS.items():
+            lines.append(f"--format {name}: {format.consumer}")
+            lines += [f"· {option}: {words}" for option, words in format.options.items()]
+        for option in self.params:
+            if isinstance(option, TyperOption) and option.name in _OF_SQL:
+                option.help = f"With --format sql: {FORMATS['sql'].options[option.name]}."
+        self.epilog = "\n\n".join(
+            [_EXAMPLES, "Formats, and what --option NAME=VALUE may name:", *map(escape, lines)]
+        )
+        super().format_help(ctx, formatter)
+
+
+_EXAMPLES = (
+    "Examples:\n\n  ces-ml export models:/churn@champion -o churn.json\n\n  "
     "ces-ml export RUN --format json -o weights.json --store mlflow.db\n\n  "
     "ces-ml export weights.json --format sql --dialect postgresql --shape view "
-    "--events-table analytics.events -o score.sql"
+    "--events-table analytics.events -o score.sql\n\n  "
+    "ces-ml export weights.json --format sql --option as_of=2025-06-01 -o score.sql"
 )
+
+
+@app.command(cls=_Export)
 @reported
 def export(
     weights: Weights,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write.")],
-    format: Annotated[
-        str, typer.Option(help="Format of the export; an unknown one lists those there are.")
-    ] = "json",
+    format: Annotated[str, typer.Option(help="Format of the export; they stand below.")] = "json",
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="An option of the format; repeatable."),
     ] = None,
-    dialect: Annotated[
-        str | None, typer.Option(help="With --format sql: duckdb, postgresql, snowflake, …")
-    ] = None,
+    dialect: Annotated[str | None, typer.Option(help="With --format sql: the database.")] = None,
     shape: Annotated[
-        str | None, typer.Option(help="With --format sql: query, view, dbt or check.")
+        str | None, typer.Option(help="With --format sql: what is made of it.")
     ] = None,
-    events_table: Annotated[
-        str | None, typer.Option(help="With --format sql: the log, such as analytics.events.")
-    ] = None,
+    events_table: Annotated[str | None, typer.Option(help="With --format sql: the log.")] = None,
     store: Store = None,
 ) -> None:
     """Write weights in a form that another scorer reads."""

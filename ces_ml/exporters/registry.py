@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ces_ml.errors import SpecError
+from ces_ml.errors import SpecError, show
 from ces_ml.exporters.javascript_module import javascript_module
 from ces_ml.exporters.onnx_model import onnx_model
 from ces_ml.exporters.pmml import pmml
@@ -101,14 +101,24 @@ def render(weight_set: WeightSet, format: str = "json", **options: object) -> st
     SpecError
         If there is no such format or option.
     """
-    return _found(format, EXPORTERS)(weight_set, **options)
+    return _found(format, EXPORTERS, options)(weight_set, **options)
 
 
-def _found(format: str, exporters: Mapping[str, Exporter]) -> Exporter:
+def _found(format: str, exporters: Mapping[str, Exporter], options: Iterable[str]) -> Exporter:
     if format not in exporters:
         raise SpecError.unknown(
             "unknown export format", format, exporters, hint="correct the format"
         )
+    for name in options:
+        takers = [f for f, exporter in exporters.items() if name in exporter.options]
+        if takers and format not in takers:
+            raise SpecError(
+                f"unknown option of the export: the format {format} does not take it",
+                got=show(name),
+                allowed=f"with the format {' or '.join(takers)}; {format} takes "
+                + (", ".join(exporters[format].options) or "no options"),
+                hint=f"leave the option out, or export with format {takers[0]}",
+            )
     return exporters[format]
 
 
@@ -153,7 +163,7 @@ def write(
     options: Mapping[str, object],
 ) -> Path:
     """Write a weight set by one of `exporters`; otherwise as `export`."""
-    made = _found(format, exporters)(weight_set, **options)
+    made = _found(format, exporters, options)(weight_set, **options)
     with replacing(path) as temporary:
         temporary.write_bytes(made.encode("utf-8") if isinstance(made, str) else made)
     return Path(path)

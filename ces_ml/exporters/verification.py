@@ -25,6 +25,21 @@ SUFFIXES = {
     ".xml": "pmml",
 }
 
+_NO_SCORES = (
+    "a weight card is for people: there are no scores in it to check",
+    "check what it was made of: ces-ml verify weights.json",
+)
+#: Exports that are not checked here, by the ending of a file's name: why, and what to do instead.
+_PROVED_OTHERWISE = {
+    ".sql": (
+        "SQL is checked by the database that runs it",
+        "export it with --shape check (it scores the golden rows) or --shape check_events (it "
+        "counts made-up events), and run that there: each row says whether it is right",
+    ),
+    ".md": _NO_SCORES,
+    ".html": _NO_SCORES,
+}
+
 
 @dataclass(frozen=True)
 class Check:
@@ -68,12 +83,15 @@ def verify_file(path: str | os.PathLike[str], against: WeightSet | None = None) 
         If the file can't be opened or its name has an unknown ending.
     """
     path = Path(path)
+    if path.suffix.lower() in _PROVED_OTHERWISE:
+        problem, hint = _PROVED_OTHERWISE[path.suffix.lower()]
+        raise WeightSetError(problem, got=show(path.name), allowed=", ".join(SUFFIXES), hint=hint)
     if path.suffix.lower() not in SUFFIXES:
         raise WeightSetError(
             "the ending of the file's name says no format that can be checked",
             got=show(path.name),
             allowed=did_you_mean(path.suffix, SUFFIXES),
-            hint="rename the file; SQL is checked by running it on a log whose scores are known",
+            hint="rename the file as its format asks",
         )
     try:
         data = path.read_bytes()

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from ces_ml.cli.main import app
 from ces_ml.exporters import export
+from ces_ml.formats import FORMATS
 from ces_ml.weights import WeightSet
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "weight_set.v1.json"
@@ -45,6 +46,42 @@ def test_a_file_that_is_not_there_exits_2(tmp_path: Path) -> None:
     result = call("verify", str(tmp_path / "w.json"))
     assert result.exit_code == 2
     assert "the export can't be read" in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "words"),
+    [
+        ("s.sql", "sql", "--shape check_events"),
+        ("card.md", "card_md", "there are no scores in it to check"),
+        ("card.HTML", "card_html", "there are no scores in it to check"),
+    ],
+)
+def test_what_has_another_proof_or_none_says_so(
+    name: str, format: str, words: str, tmp_path: Path
+) -> None:
+    path = str(tmp_path / name)
+    assert call("export", str(GOLDEN), "--format", format, "-o", path).exit_code == 0
+    result = call("verify", path)
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+def test_the_help_of_export_lists_each_format_with_the_options_it_takes() -> None:
+    shown = " ".join(call("export", "--help").output.replace("│", " ").split())
+    for name, format in FORMATS.items():
+        assert f"--format {name}: {format.consumer}" in shown
+        for option, words in format.options.items():
+            assert f"{option}: {words}" in shown
+    assert f"With --format sql: {FORMATS['sql'].options['shape']}." in shown
+    assert "Where to write." in shown
+
+
+def test_an_option_of_another_format_says_whose_it_is(tmp_path: Path) -> None:
+    path = str(tmp_path / "w.onnx")
+    result = call("export", str(GOLDEN), "--format", "onnx", "--dialect", "duckdb", "-o", path)
+    assert result.exit_code == 2
+    assert "the format onnx does not take it" in result.output
+    assert "with the format sql" in result.output
 
 
 def test_the_schema_that_is_printed_is_the_published_one() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ces_ml.errors import OutputError, SpecError
-from ces_ml.exporters import EXPORTERS, Exporter, export
+from ces_ml.exporters import EXPORTERS, Exporter, export, render
 from ces_ml.spec import CountSpec
 from ces_ml.weights import Band, GoldenRow, Scale, WeightedTerm, WeightSet
 
@@ -63,6 +63,13 @@ def test_an_unknown_option_is_refused_with_the_nearest(weight_set: WeightSet, tm
         exporter(weight_set, dialekt="y")
     with pytest.raises(SpecError, match="unknown option of the export"):
         export(weight_set, tmp_path / "w", format="json", indent=4)
+    with pytest.raises(SpecError, match="the format onnx does not take it") as refused:
+        export(weight_set, tmp_path / "w", format="onnx", dialect="duckdb")
+    assert refused.value.allowed == "with the format sql; onnx takes no options"
+    assert refused.value.hint == "leave the option out, or export with format sql"
+    with pytest.raises(SpecError, match="the format pmml does not take it") as refused:
+        render(weight_set, "pmml", shape="view")
+    assert "pmml takes reasons, n_reasons" in refused.value.allowed
     assert not list(tmp_path.iterdir())
 
 
