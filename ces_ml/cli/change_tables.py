@@ -29,6 +29,11 @@ _WORDS = {
     "scale": "another scale",
 }
 _MOST = 20
+_DECLINES_ARE = (
+    "Expected falsely: how many alerts chance alone would raise at this level. The score is 0 to "
+    "100; raw change and noise (the spread of a customer's own earlier changes) are of the raw "
+    "score, the sum of weights times counts."
+)
 
 
 def print_change(console: Console, found: ScoreChange, row: int) -> None:
@@ -80,11 +85,12 @@ def print_declines(console: Console, found: Declines) -> None:
         f"{report['judged']:,} customers judged, {report['left_out_too_new']:,} too new; "
         f"{report['alerts']:,} alerts (expected falsely: {report['expected_false_alerts']:,})"
     )
+    console.print(f"[dim]{_DECLINES_ARE}[/dim]")
     alerts = found.alerts
     if alerts.empty:
         return
     table = Table(title="falls beyond noise", title_justify="left")
-    for name in ("customer", "score", "change", "noise", "p"):
+    for name in ("customer", "score", "raw change", "noise", "p"):
         table.add_column(name, justify="left" if name == "customer" else "right")
     table.add_column("most of it")
     for _, row in alerts.head(_MOST).iterrows():

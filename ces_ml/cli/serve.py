@@ -48,9 +48,8 @@ def serve(
     def started(address: str, served: ServedWeights) -> None:
         held = served.current.weights
         out.print(Text(f"{held.name} {held.fingerprint}"), soft_wrap=True)
-        out.print(
-            f"{address}/v1/score/counts and /v1/score/events; /health, /metrics, /openapi.json"
-        )
+        for line in addresses(address):
+            out.print(line, soft_wrap=True)
 
     every = None if reload_every.strip() in ("0", "0s") else Duration(reload_every)
     run(
@@ -63,3 +62,12 @@ def serve(
         hosts=allowed_host or (),
         started=started,
     )
+
+
+def addresses(address: str) -> list[str]:
+    """Return what can be asked, in lines of at most 80 columns."""
+    return [
+        address,
+        "  POST /v1/score/counts, /v1/score/events",
+        "  GET  /v1/weights, /health, /metrics, /openapi.json",
+    ]

@@ -168,22 +168,34 @@ def _refuse_in_four_parts(app: FastAPI) -> None:
             allowed="the paths, methods and bodies that GET /openapi.json describes",
             next="correct the request",
         )
-        return JSONResponse(failure.model_dump(), error.status_code, headers=error.headers)
+        return JSONResponse(
+            failure.model_dump(exclude_none=True), error.status_code, headers=error.headers
+        )
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         place = ".".join(str(part)[:60] for part in first["loc"][:8])
         unreadable = first["type"] == "json_invalid"
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        marked = kind == "application/json" or kind.endswith("+json")
+        if first["loc"][0] == "body" and not marked:
+            failure = Failure.of(
+                "the body is not marked as JSON",
+                got=f"content-type: {kind[:100]}" if kind else "no content-type",
+                allowed="content-type: application/json",
+                next="send content-type: application/json",
+            )
+            return JSONResponse(failure.model_dump(exclude_none=True), 422)
         failure = Failure.of(
             "the body is not JSON" if unreadable else "the body is not what is asked for",
             got=f"at {place}: {first['msg']}"[:300],
             allowed="the form that GET /openapi.json describes",
             next="correct the request",
         )
-        return JSONResponse(failure.model_dump(), 400 if unreadable else 422)
+        return JSONResponse(failure.model_dump(exclude_none=True), 400 if unreadable else 422)
 
     @app.exception_handler(CesError)
     async def refused(request: Request, error: CesError) -> JSONResponse:
         failure = Failure.of(error.problem, got=error.got, allowed=error.allowed, next=error.hint)
-        return JSONResponse(failure.model_dump(), 422)
+        return JSONResponse(failure.model_dump(exclude_none=True), 422)

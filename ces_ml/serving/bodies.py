@@ -174,3 +174,7 @@ class Failure(_Body):
     def of(cls, problem: str, **parts: Any) -> Failure:
         """Return a failure of its parts."""
         return cls(error=FailureBody(problem=problem, **parts))
+
+    def text(self) -> str:
+        """Return it as JSON, without the parts that there are none of."""
+        return self.model_dump_json(exclude_none=True)

@@ -63,4 +63,4 @@ class BodyLimit:
         )
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": failure.model_dump_json().encode()})
+        await send({"type": "http.response.body", "body": failure.text().encode()})

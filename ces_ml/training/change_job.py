@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ces_ml.errors import EventLogError, SpecError, did_you_mean, show
+from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.events import EventSchema
 from ces_ml.features import build_counts
 from ces_ml.scoring.change import ChangeCounts, ScoreChange, split_change
@@ -24,6 +25,9 @@ from ces_ml.training.customers import check_customers
 from ces_ml.weights import WeightSet
 
 __all__ = ["change_counts", "explain_change"]
+
+#: Customers among whom a name like one that is not known is looked for.
+_MOST_SEARCHED = 1000
 
 
 def explain_change(
@@ -221,10 +225,12 @@ def _chosen(names: pd.Series, customers: Iterable[Any]) -> NDArray[np.int64]:
     rows = places.get_indexer(pd.Index(wanted, dtype=object))
     if (rows < 0).any():
         missing = wanted[int(np.argmax(rows < 0))]
+        some = places[:_MOST_SEARCHED].tolist()
+        near = [show(c, 40) for c in get_close_matches(missing, some) or some[:3]]
         raise EventLogError(
             "a customer is not known before the end",
             got=show(missing),
-            allowed=did_you_mean(missing, places[:1000].tolist()),
+            allowed=f"one of the {len(places):,} customers who are, such as {', '.join(near)}",
             hint="check the id, and that the customer has an event before the end",
         )
     return np.asarray(rows, np.int64)

@@ -92,6 +92,10 @@ def test_declines_names_who_stopped_and_writes_everybody(home: Path) -> None:
     found = call("declines", "old.json", "events.parquet", *words)
     assert found.exit_code == 0, found.output
     assert "60 customers judged, 0 too new" in found.output
+    said = " ".join(found.output.split())
+    assert "Expected falsely: how many alerts chance alone would raise" in said
+    assert "raw change and noise" in said
+    assert "raw change" in found.output.split("falls beyond noise")[1]
     written = pd.read_csv("d.csv")
     assert len(written) == 60
     assert written["alert"].sum() >= 1
@@ -104,6 +108,7 @@ def test_declines_names_who_stopped_and_writes_everybody(home: Path) -> None:
     [
         (("changes", "--from", "2025-05-20", "--to", "2025-05-01"), "a moment and a later one"),
         (("changes", *SPAN, "--customer", "nobody"), "a customer is not known before the end"),
+        (("changes", *SPAN, "--customer", "nobody"), "one of the 60 customers who are, such as"),
         (("changes", *SPAN, "-o", "x.txt"), "the kind of output can't be told"),
         (("declines", "--as-of", "2025-05-30", "--history", "2"), "the history is too short"),
         (("declines", "--as-of", "2025-05-30", "--control", "x"), "unknown control"),

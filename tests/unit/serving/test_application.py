@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
+from ces_ml.cli.serve import addresses
 from ces_ml.scoring import Scorer
 from ces_ml.serving import ServedWeights, make_app
 from ces_ml.weights import WeightSet
@@ -97,6 +98,28 @@ def test_a_body_is_limited_with_and_without_a_stated_length(weight_set: WeightSe
     for answer in (stated, streamed):
         assert answer.status_code == 413
         assert answer.json()["error"]["allowed"] == "at most 20,000 bytes"
+        assert "got" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/plain"])
+def test_a_body_that_is_not_marked_as_json_says_what_to_send(
+    client: TestClient, kind: str | None
+) -> None:
+    body = b'{"rows": [{"counts": {}}]}'
+    headers = {} if kind is None else {"content-type": kind}
+    answer = client.post("/v1/score/counts", content=body, headers=headers)
+    error = answer.json()["error"]
+    assert answer.status_code == 422
+    assert error["got"] == (f"content-type: {kind}" if kind else "no content-type")
+    assert error["next"] == "send content-type: application/json"
+
+
+def test_the_addresses_that_are_printed_fit_and_name_every_path(client: TestClient) -> None:
+    lines = addresses("http://127.0.0.1:65535")
+    assert max(map(len, lines)) <= 80
+    paths = [*client.get("/openapi.json").json()["paths"], "/openapi.json"]
+    for path in paths:
+        assert path in " ".join(lines), path
 
 
 def test_paths_and_methods_that_are_not_there_are_refused_in_the_same_form(
@@ -110,6 +133,7 @@ def test_paths_and_methods_that_are_not_there_are_refused_in_the_same_form(
     ):
         assert answer.status_code == status
         assert answer.json()["error"]["problem"]
+        assert None not in answer.json()["error"].values()
 
 
 def test_a_foreign_host_is_refused(weight_set: WeightSet) -> None:
