@@ -100,7 +100,7 @@ def measure(kind: str, rate: float, seconds: float, file: Path) -> dict[str, flo
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        while not (found := re.match(r"http://[^/]+", server.stdout.readline())):
+        while not (found := re.match(r"http://[^/\s]+", server.stdout.readline())):
             if server.poll() is not None:
                 raise SystemExit("the scorer did not start")
         url, made = f"{found[0]}/v1/score/{kind}", bodies(kind)
