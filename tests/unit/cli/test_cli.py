@@ -309,6 +309,7 @@ def test_hostile_event_names_do_not_reach_the_terminal_raw(home: Path, events) -
     assert r"\x1b[31mlogin\n" in done.output
 
 
+@pytest.mark.slow
 def test_the_hint_to_promote_names_the_model_that_was_registered(home: Path) -> None:
     done = call("train", "conversion.yaml", "--register", "other name")
     assert "registered as version 1 of other name" in done.output
@@ -400,6 +401,7 @@ def test_an_option_of_an_export_that_is_not_name_and_value_is_refused(home: Path
     assert "not NAME=VALUE" in result.output
 
 
+@pytest.mark.slow
 def test_weight_sets_trained_together_stand_below_one_run(home: Path) -> None:
     (home / "second.yaml").write_text(
         (home / "conversion.yaml").read_text().replace("trial_conversion", "other", 1)
@@ -423,6 +425,7 @@ def test_weight_sets_trained_together_stand_below_one_run(home: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_ui_prints_the_page_of_each_experiment_with_weights(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,6 +174,7 @@ def test_times_that_are_numbers_are_read_by_their_unit() -> None:
         assert online._store.latest[0] == at * 10**6
 
 
+@pytest.mark.slow
 def test_with_an_arrival_column_what_was_fed_until_a_moment_scores_as_the_whole_log_then() -> None:
     rng = np.random.default_rng(8)
     terms = random_terms(rng, 8)
@@ -193,6 +194,7 @@ def test_with_an_arrival_column_what_was_fed_until_a_moment_scores_as_the_whole_
         assert_equal_scores(online.score(as_of=int(at)), batch(weights, log, at))
 
 
+@pytest.mark.slow
 def test_moments_within_the_lookback_can_be_asked_again() -> None:
     rng = np.random.default_rng(9)
     weights = weight_set(random_terms(rng, 8), 9)
