@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Before a console is made: the width and the colours of whoever runs the tests do not decide.
+for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH", "FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE"):
+    os.environ.pop(name, None)
+
 # CI repeats the same examples, so that a change is judged by itself; other runs search on. A
 # deadline would judge the machine, and so would a bound on the time that examples take to make.
 ANY_SPEED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
