@@ -6,7 +6,10 @@ pair of customer and group of events, become two arrays: positions of terms, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.duration import DAY_US
@@ -53,8 +56,11 @@ def counts_sql(
     str
         A SELECT with ``customer_id, as_of[, y][, sample_weight], indices, values``.
     """
+    filled = {part: _filled(plan, spec, part, design=design) for part in plan.parts}
+    layout = _layout(list(filled.values()))
     parts = " UNION ALL ".join(
-        _cells_sql(plan, spec, part, arrival=arrival, design=design) for part in plan.parts
+        _cells_sql(plan, spec, part, _cells(blocks, layout), arrival=arrival)
+        for part, blocks in filled.items()
     )
     columns = ["c.customer_id AS customer_id", "TIMESTAMP_MICROS(c.as_of_us) AS as_of"]
     if outcome:
@@ -62,36 +68,124 @@ def counts_sql(
     if weight is not None:
         touched = float_literal(weight)
         columns.append(f"CASE WHEN c.treated = 1 THEN {touched} ELSE 1E0 END AS sample_weight")
-    columns.append("COALESCE(g.cells.i, CAST(ARRAY() AS ARRAY<INT>)) AS indices")
-    columns.append("COALESCE(g.cells.x, CAST(ARRAY() AS ARRAY<DOUBLE>)) AS `values`")
+    columns.append(f"COALESCE({layout.gathered('i')}, CAST(ARRAY() AS ARRAY<INT>)) AS indices")
+    columns.append(f"COALESCE({layout.gathered('x')}, CAST(ARRAY() AS ARRAY<DOUBLE>)) AS `values`")
     return f"""
 SELECT {", ".join(columns)}
 FROM cu c
 LEFT JOIN (
-  SELECT customer_id, r, SORT_ARRAY(FLATTEN(COLLECT_LIST(cells))) AS cells
+  SELECT customer_id, r, SORT_ARRAY({layout.collected}) AS cells
   FROM ({parts}) u
   GROUP BY customer_id, r
 ) g ON c.customer_id = g.customer_id AND c.r = g.r"""
 
 
-def _cells_sql(plan: CountPlan, spec: CountSpec, part: Part, *, arrival: bool, design: bool) -> str:
-    """Return the query for the counts of one part: for each row and group the terms it fills."""
+@dataclass(frozen=True)
+class _Layout:
+    """How the cells of a row are gathered, so that their positions increase.
+
+    Spark compiles none of its functions that are given a function, so cells are put in order by
+    sorting them; the fewer there are to sort and to send, the better.
+
+    Parameters
+    ----------
+    kind : {"runs", "columns", "cells"}
+        "runs": each group of events fills terms that follow each other, and is one cell of two
+        arrays. "columns": group *k* fills the terms ``k, k + m, k + 2 m, …``, as where all events
+        are counted over one window and then over the next, and is one cell of numbers. "cells": a
+        cell for each term.
+    width : int
+        How many terms a group fills, in "columns".
+    """
+
+    kind: Literal["runs", "columns", "cells"]
+    width: int = 0
+
+    @property
+    def collected(self) -> str:
+        """The list of a row's cells."""
+        collected = "COLLECT_LIST(cells)"
+        return f"FLATTEN({collected})" if self.kind == "cells" else collected
+
+    def gathered(self, field: str) -> str:
+        """Return the array of all positions, ``i``, or of all counts, ``x``."""
+        if self.kind == "columns":
+            return f"CONCAT({', '.join(f'g.cells.{field}{k}' for k in range(self.width))})"
+        return f"g.cells.{field}" if self.kind == "cells" else f"FLATTEN(g.cells.{field})"
+
+    def cell(self, places: Sequence[str], counts: Sequence[str]) -> str:
+        """Return what stands for one group, from the positions that it fills and their counts."""
+        if self.kind == "runs":
+            return f"NAMED_STRUCT('i', ARRAY({', '.join(places)}), 'x', ARRAY({', '.join(counts)}))"
+        if self.kind == "columns":
+            named = [f"'i{k}', {place}" for k, place in enumerate(places)]
+            named += [f"'x{k}', {x}" for k, x in enumerate(counts)]
+            return f"NAMED_STRUCT({', '.join(named)})"
+        cells = (
+            f"NAMED_STRUCT('i', {place}, 'x', {x})" for place, x in zip(places, counts, strict=True)
+        )
+        return f"ARRAY({', '.join(cells)})"
+
+
+#: What the groups of a part fill: by code, the positions of terms and their counts.
+_Blocks = dict[int, list[tuple[int, str]]]
+
+
+def _filled(plan: CountPlan, spec: CountSpec, part: Part, *, design: bool) -> _Blocks:
     mine = plan.of_part(part)
-    filled: dict[int, list[str]] = {}
-    exposed = False
+    filled: _Blocks = {}
     for t, (code, aggregate) in enumerate(plan.columns):
-        if aggregate not in mine:
-            continue
-        term = spec.terms[t]
-        exposed = exposed or term.per is not None
-        count = _count(f"a{aggregate}", term, design=design)
-        filled.setdefault(code, []).append(f"NAMED_STRUCT('i', {t}, 'x', {count})")
-    same = _shifted(filled)
-    if same is not None:
-        cells = same
-    else:
-        whens = " ".join(f"WHEN {c} THEN ARRAY({', '.join(x)})" for c, x in filled.items())
-        cells = f"CASE code {whens} END"
+        if aggregate in mine:
+            count = _count(f"a{aggregate}", spec.terms[t], design=design)
+            filled.setdefault(code, []).append((t, count))
+    return filled
+
+
+def _layout(parts: Sequence[_Blocks]) -> _Layout:
+    blocks = [[t for t, _ in cells] for filled in parts for cells in filled.values()]
+    if all(places[-1] - places[0] == len(places) - 1 for places in blocks):
+        return _Layout("runs")
+    step, firsts = _alike(parts[0])
+    if len(parts) == 1 and step == 1 and all(b - a >= len(parts[0]) for a, b in pairwise(firsts)):
+        return _Layout("columns", len(firsts))
+    return _Layout("cells")
+
+
+def _alike(filled: _Blocks) -> tuple[int, list[int]]:
+    """Return by how much the positions of one group lie after those of the one before, and those
+    of the first; a step of 0 where groups do not fill alike terms.
+    """  # noqa: D205 - one sentence
+    codes = sorted(filled)
+    if codes != list(range(len(codes))) or len(codes) < 2:
+        return 0, []
+    step = filled[1][0][0] - filled[0][0][0]
+    shapes = {tuple((t - step * code, x) for t, x in filled[code]) for code in codes}
+    return (step, [t for t, _ in shapes.pop()]) if len(shapes) == 1 else (0, [])
+
+
+def _cells(filled: _Blocks, layout: _Layout) -> str:
+    """Return the cell of a group, from its code: one expression for all of them where they are
+    alike, which is as fast as a query written by hand.
+    """  # noqa: D205 - one sentence
+    step, firsts = _alike(filled)
+    if step:
+        places = [f"{first} + code * {step}" for first in firsts]
+        return layout.cell(places, [x for _, x in filled[0]])
+    whens = " ".join(
+        f"WHEN {code} THEN {layout.cell([str(t) for t, _ in cells], [x for _, x in cells])}"
+        for code, cells in filled.items()
+    )
+    return f"CASE code {whens} END"
+
+
+def _cells_sql(plan: CountPlan, spec: CountSpec, part: Part, cells: str, *, arrival: bool) -> str:
+    """Return the query for the cells of one part: for each row and group the terms it fills."""
+    mine = plan.of_part(part)
+    exposed = any(
+        spec.terms[t].per is not None
+        for t, (_, aggregate) in enumerate(plan.columns)
+        if aggregate in mine
+    )
     long = count_sql(plan, part, arrival=arrival, clustered=True)
     source = f"({long}) q"
     if exposed:
@@ -103,30 +197,6 @@ def _cells_sql(plan: CountPlan, spec: CountSpec, part: Part, *, arrival: bool, d
   ) q"""
     # Zeros stay: Spark compiles all of this, but not functions that are given a function.
     return f"SELECT customer_id, r, {cells} AS cells FROM {source}"
-
-
-def _shifted(filled: Mapping[int, list[str]]) -> str | None:
-    """Return one expression for all groups where they fill alike terms, else None.
-
-    Group *k* then fills the terms ``k, k + m, k + 2 m, …`` or ``k m, k m + 1, …``: what is usual
-    where every event type is counted in the same ways, and as fast as a hand-written query.
-    """
-    codes = sorted(filled)
-    if codes != list(range(len(codes))) or len(codes) < 2:
-        return None
-    step = _place(filled[1][0]) - _place(filled[0][0])
-    shapes = {
-        tuple((_place(cell) - step * code, cell.split(", ", 2)[2]) for cell in filled[code])
-        for code in codes
-    }
-    if len(shapes) > 1:
-        return None
-    cells = [f"NAMED_STRUCT('i', {first} + code * {step}, {x}" for first, x in shapes.pop()]
-    return f"ARRAY({', '.join(cells)})"
-
-
-def _place(cell: str) -> int:
-    return int(cell.split(", ", 2)[1])
 
 
 def _count(name: str, term: Term, *, design: bool) -> str:

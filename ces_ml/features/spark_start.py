@@ -34,6 +34,8 @@ _SETTINGS = {
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
     "spark.sql.legacy.parquet.nanosAsLong": "false",
+    # What lies together by customer need not be sent again to be joined by customer and moment.
+    "spark.sql.requireAllClusterKeysForCoPartition": "false",
 }
 
 

@@ -73,7 +73,8 @@ def hand_written(spark: Any, size: str) -> Any:
         "customer_id AS r", "customer_id", "UNIX_MICROS(CAST(as_of AS TIMESTAMP)) AS cut_us"
     ).createOrReplaceTempView("cu")
     vocabulary = [(name, k) for k, name in enumerate(type_names())]
-    spark.createDataFrame(vocabulary, "event_type string, code int").createOrReplaceTempView("vo")
+    codes = spark.createDataFrame(vocabulary, "event_type string, code int")
+    codes.hint("broadcast").createOrReplaceTempView("vo")
     return spark.sql(best_sql())
 
 
