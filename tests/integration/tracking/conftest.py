@@ -140,7 +140,8 @@ def postgresql() -> Iterator[Callable[[str], str]]:
         secret = folder / "password"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
-        run("initdb", "-D", data, "-A", "scram-sha-256", "-U", "ces", f"--pwfile={secret}")
+        access = ("-A", "scram-sha-256", "-U", "ces", f"--pwfile={secret}")
+        run("initdb", "-D", data, "-E", "UTF8", "--locale=C.UTF-8", *access)
         options = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off"
         run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
 
