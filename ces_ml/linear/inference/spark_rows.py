@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ces_ml.errors import SpecError
 from ces_ml.linear.inference.rows import CustomerRows
 from ces_ml.linear.inference.sampling import ENOUGH, MOST_ROWS, SAMPLE
-from ces_ml.linear.kernels.packed import matrix
+from ces_ml.linear.kernels.packing import matrix
 from ces_ml.linear.kernels.spark_blocks import SparkBlocks, spark_column
 
 __all__ = ["sampled_rows"]

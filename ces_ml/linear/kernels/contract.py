@@ -7,9 +7,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BlockObjective", "Evaluation", "Moments", "PointwiseLoss", "Slope"]
+__all__ = ["SAMPLE_STEP", "BlockObjective", "Evaluation", "Moments", "PointwiseLoss", "Slope"]
 
 Floats = NDArray[np.float64]
+
+SAMPLE_STEP = 21
+"""A sample is every so-manieth row: about 5 %. Odd, so that a two-day rhythm does not alias."""
 
 
 class Evaluation(NamedTuple):

@@ -10,20 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ces_ml.errors import MissingDependencyError, SpecError, did_you_mean, show
-from ces_ml.linear.kernels.contract import Evaluation, Moments, PointwiseLoss, Slope
+from ces_ml.linear.kernels.contract import (
+    SAMPLE_STEP,
+    Evaluation,
+    Moments,
+    PointwiseLoss,
+    Slope,
+)
 from ces_ml.linear.kernels.packed import (
     PACKED,
-    SUMS,
-    Layout,
     OnBatches,
-    Point,
-    adding,
-    packing,
-    sampling,
+    read_sample,
     stacked,
-    summing,
     unpacked,
 )
+from ces_ml.linear.kernels.packed_sums import SUMS, Point, adding, sampling, summing, thinning
+from ces_ml.linear.kernels.packing import Layout, packing
 from ces_ml.linear.kernels.row_blocks import RowBlocks
 from ces_ml.sql.quoting import identifier
 
@@ -171,6 +173,8 @@ class SparkBlocks:
 
     def moments(self) -> Moments:
         """Return the weighted mean of each column, less its shift, and of its square."""
+        if not self._shift.any():
+            return Moments(*self._moments)
         found = self._sum("moments", np.zeros(self.n_features), 0.0)
         return Moments(*np.split(found, 2))
 
@@ -178,9 +182,7 @@ class SparkBlocks:
         """Return the sum over every `step`-th row in memory, or over fewer if they are many."""
         p = self.n_features
         step *= -(-self.n_rows * max(1, p) // (step * SAMPLE))
-        taken = _map(self._packed, sampling(step, self._starts, p), PACKED)
-        rows = sorted(collected(taken), key=lambda row: int(row["place"]))
-        parts = [unpacked(row, p) for row in rows]
+        parts = [unpacked(row, p) for row in self._every(step)]
         X = stacked([part[0] for part in parts])
         if self._shift.any() and not isinstance(X, np.ndarray):
             X = X.toarray()
@@ -189,6 +191,22 @@ class SparkBlocks:
         if self.layout.weight is not None:
             s = np.concatenate([part[2] for part in parts])
         return RowBlocks(X, y, s, self._loss, shift=self._shift)
+
+    def _every(self, step: int) -> list[Any]:
+        """Return about every `step`-th row in packed form; of each block, where it keeps some."""
+        if step == SAMPLE_STEP:  # in the blocks already: no Python is needed to read it
+            rows = collected(self._packed.select("place", "sample"))
+            rows.sort(key=lambda row: int(row["place"]))
+            return [read_sample(row["sample"]) for row in rows]
+        if step % SAMPLE_STEP == 0:
+            taken = _map(
+                self._packed.select("place", "sample"),
+                thinning(step // SAMPLE_STEP, self.n_features),
+                PACKED,
+            )
+        else:
+            taken = _map(self._packed, sampling(step, self._starts, self.n_features), PACKED)
+        return sorted(collected(taken), key=lambda row: int(row["place"]))
 
     def rarer_outcome(self) -> int:
         """Return the number of rows of positive weight with the rarer outcome."""
@@ -230,12 +248,10 @@ class SparkBlocks:
         self._starts = {int(row["place"]): n for row, n in zip(rows, before, strict=True)}
         self._partitions = len({place >> 32 for place in self._starts})
         self.n_rows, self.total = int(ends[-1]), float(notes[:, 1].sum())
-        p = self.n_features
-        self.low, self.high = (
-            notes[:, 8 : 8 + p].min(axis=0),
-            notes[:, 8 + p : 8 + 2 * p].max(axis=0),
-        )
-        self.filled = notes[:, 8 + 2 * p :].sum(axis=0).astype(int)
+        facts = notes[:, 8:].reshape(len(notes), 5, self.n_features)
+        self.low, self.high = facts[:, 0].min(axis=0), facts[:, 1].max(axis=0)
+        self.filled = facts[:, 2].sum(axis=0).astype(int)
+        self._moments = facts[:, 3:].sum(axis=0) / self.total
         counts: dict[float, int] = {}
         for found, times in zip(notes[:, 2:5].ravel(), notes[:, 5:8].ravel(), strict=True):
             if not np.isnan(found):

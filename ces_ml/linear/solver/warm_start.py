@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ces_ml.linear.kernels.contract import BlockObjective, Moments
+from ces_ml.linear.kernels.contract import SAMPLE_STEP, BlockObjective, Moments
 from ces_ml.linear.penalties import Penalty
 from ces_ml.linear.solver.contract import Polyhedron
 from ces_ml.linear.solver.kept import LastKept
@@ -26,9 +26,6 @@ Floats = NDArray[np.float64]
 
 WARM_FROM = 50_000
 """Rows from which a sample pays for itself."""
-
-STEP = 21
-"""The sample is every so-manieth row: about 5 %. Odd, so that a two-day rhythm does not alias."""
 
 LEAST = 10_000
 """Rows that a sample holds at least."""
@@ -90,7 +87,7 @@ class Survey:
     def sample(self) -> Survey | None:
         """A sample of the rows; None where it would not help: few rows, or too few of one kind."""
         n, p = self.rows.n_rows, self.rows.n_features
-        step = min(STEP, n // LEAST)
+        step = min(SAMPLE_STEP, n // LEAST)
         if n < WARM_FROM or step < 2:
             return None
         sample = self.rows.every(step)
