@@ -255,14 +255,41 @@ def test_a_column_that_the_mapping_lacks_is_refused() -> None:
     refused(EventLogError, match, simple(), schema=schema, accounts=MAPPING, account_table=table)
 
 
+@pytest.mark.parametrize("missing", ["customer_col", "timestamp_col", "event_col"])
+def test_the_column_that_the_log_lacks_is_the_one_that_is_named(missing: str) -> None:
+    seats = pd.DataFrame({"user_id": ["u", "v"], "account_id": ["acme", "acme"]})
+    schema = EventSchema(customer_col="user").model_copy(update={missing: "nowhere"})
+    match = r"event log has no such column\n.*'nowhere'"
+    refused(EventLogError, match, simple(), schema=schema, account_table=seats)
+
+
+def test_a_user_that_is_no_number_is_no_user_without_account() -> None:
+    seats = pd.DataFrame({"user_id": [1], "account_id": ["acme"]})
+    log = pa.table(
+        {
+            "user": pa.array([1.0, float("nan"), 2.0], from_pandas=False),
+            "event_type": ["login"] * 3,
+            "timestamp": times([BASE] * 3),
+        }
+    )
+    schema = EventSchema(customer_col="user")
+    table = build_counts(
+        log, CountSpec.of(["login"], window="7d"), schema=schema, account_table=seats
+    )
+    dropped = ("null_customer", "no_account", "users_without_account")
+    assert [table.report[d] for d in dropped] == [1, 1, 1]
+
+
 def test_specifications_that_make_no_sense_are_refused() -> None:
     with pytest.raises(SpecError, match="can't be told apart"):
         AccountMapping(user_col="x", account_col="x")
     with pytest.raises(SpecError, match="can't be told apart"):
         AccountMapping(account_col="as_of")
     match = "accounts and users can't be one column"
-    mapping = AccountMapping(account_col="user")
-    refused(SpecError, match, simple(), schema=EventSchema(customer_col="user"), accounts=mapping)
+    for name in ("user", "User"):  # names that differ in capitals only are one to DuckDB
+        mapping = AccountMapping(account_col=name)
+        schema = EventSchema(customer_col="user")
+        refused(SpecError, match, simple(), schema=schema, accounts=mapping)
     schema = EventSchema(customer_col="user")
     refused(
         SpecError, "no account mapping is named", simple(), schema=schema, accounts=AccountMapping()
