@@ -1,26 +1,35 @@
-"""From users to accounts: events go to the account that a user belonged to when they happened."""
+"""From users to accounts: events go to the account that a user belonged to when they happened.
+
+What a mapping may hold, and which event goes where, is stated here for every engine; how each of
+them opens the table and names its columns stands in `ces_ml.features.duckdb_accounts` and
+`ces_ml.features.spark_accounts`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pydantic import Field
 
 from ces_ml.errors import EventLogError, SpecError, did_you_mean, show
 from ces_ml.events import EventSchema
 from ces_ml.features.columns import Ask, customer_sql, time_sql
+from ces_ml.features.dialect import DUCKDB, Dialect
 from ces_ml.features.engine import moment_of
-from ces_ml.features.shaping import column_types
-from ces_ml.features.sources import open_source
 from ces_ml.spec.model import SpecModel
-from ces_ml.sql.quoting import identifier
 
-if TYPE_CHECKING:
-    import duckdb
-
-__all__ = ["AccountMapping", "account_sql", "open_accounts"]
+__all__ = [
+    "AccountMapping",
+    "account_sql",
+    "check_mapping",
+    "mapping_roles",
+    "mapping_source",
+    "mapping_sql",
+    "named_accounts",
+    "unmapped_sql",
+]
 
 
 class AccountMapping(SpecModel):
@@ -35,7 +44,8 @@ class AccountMapping(SpecModel):
     Parameters
     ----------
     path : str, optional
-        Parquet, CSV or JSON-lines file; or pass the table itself from Python.
+        Parquet, CSV or JSON-lines file, on Spark also an address such as ``s3a://…``; or pass the
+        table itself from Python.
     user_col : str, default="user_id"
     account_col : str, default="account_id"
         Also what the customer is called in counts and scores.
@@ -67,53 +77,93 @@ class AccountMapping(SpecModel):
             )
 
     def located(self, folder: str | os.PathLike[str]) -> AccountMapping:
-        """Return the mapping with its path relative to `folder`."""
-        if self.path is None:
+        """Return the mapping with its path relative to `folder`; an address stays as it is."""
+        if self.path is None or "://" in self.path:
             return self
         return self.model_copy(update={"path": os.path.join(folder, self.path)})
 
 
-def open_accounts(
-    con: duckdb.DuckDBPyConnection, ask: Ask, mapping: AccountMapping, table: Any = None
-) -> str:
-    """Make ``accounts(user_id, account, from_us, to_us)`` and return the type of its users.
+def named_accounts(
+    mapping: AccountMapping | None, table: Any, schema: EventSchema
+) -> AccountMapping | None:
+    """Return the mapping that an engine is told of: a table alone has the usual columns.
 
     Parameters
     ----------
-    con : DuckDBPyConnection
-        ``source`` is made anew by this.
-    ask : callable
-        Asks ``source``.
-    mapping : AccountMapping
+    mapping : AccountMapping, optional
     table : path, frame or table, optional
-        ``mapping.path`` when not given.
+    schema : EventSchema
+        The columns of the log, with its users.
 
     Raises
     ------
-    EventLogError
-        If a column is missing, a row lacks its user or account, an interval ends before it
-        begins, or a user is in two accounts at a time.
+    SpecError
+        If accounts would be called like users. Capitals don't tell columns apart in DuckDB, and a
+        configuration means the same on every engine.
     """
-    events = mapping.path if table is None else table
-    if events is None:
+    if table is not None and mapping is None:
+        mapping = AccountMapping()
+    if mapping is None or mapping.account_col.casefold() != schema.customer_col.casefold():
+        return mapping
+    raise SpecError(
+        "accounts and users can't be one column",
+        got=f"account_col {show(mapping.account_col)} and customer_col {show(schema.customer_col)}",
+        allowed="customer_col: the user in the log; account_col: another name",
+        hint="correct account_col or customer_col",
+    )
+
+
+def mapping_source(mapping: AccountMapping, table: Any) -> Any:
+    """Return where the mapping's table is: `table`, or the path that the mapping names.
+
+    Raises
+    ------
+    SpecError
+        If there is neither.
+    """
+    source = mapping.path if table is None else table
+    if source is None:
         raise SpecError(
             "no account mapping is named",
             got="no accounts.path",
             allowed="the path of a table of users and accounts",
             hint="add `accounts: {path: …}`, or pass the table from Python",
         )
-    times = {c: "from_us" for c in [mapping.valid_from_col] if c}
-    times |= {c: "to_us" for c in [mapping.valid_to_col] if c}
-    # Times of frames are read by their role.
-    roles = EventSchema(
+    return source
+
+
+def mapping_roles(mapping: AccountMapping) -> EventSchema:
+    """Return the columns of the mapping in the roles of a log's: times of frames are read by it."""
+    return EventSchema(
         customer_col=mapping.user_col,
         event_col=mapping.account_col,
         timestamp_col=mapping.valid_from_col or mapping.valid_to_col or "no time",
         arrival_col=mapping.valid_to_col,
     )
-    open_source(con, events, roles, "accounts_read")
-    con.execute("CREATE OR REPLACE TEMP VIEW source AS SELECT * FROM accounts_read")
-    types = column_types(con, "source")
+
+
+def mapping_sql(
+    mapping: AccountMapping, types: Mapping[str, str], ask: Ask, dialect: Dialect = DUCKDB
+) -> str:
+    """Return the query for ``accounts(user_id, account, from_us, to_us)`` over ``source``.
+
+    Parameters
+    ----------
+    mapping : AccountMapping
+    types : mapping of str to str
+        The columns of the table and DuckDB's names of their types.
+    ask : callable
+        Asks ``source``, which is the table.
+    dialect : Dialect, optional
+        That of DuckDB when not given.
+
+    Raises
+    ------
+    EventLogError
+        If a column is missing, or its type or content can't be used.
+    """
+    times = {c: "from_us" for c in [mapping.valid_from_col] if c}
+    times |= {c: "to_us" for c in [mapping.valid_to_col] if c}
     for column in [mapping.user_col, mapping.account_col, *times]:
         if column not in types:
             raise EventLogError(
@@ -123,81 +173,98 @@ def open_accounts(
                 hint="name it in accounts: user_col, account_col, valid_from_col, valid_to_col",
             )
     bounds = {"from_us": "CAST(NULL AS BIGINT)", "to_us": "CAST(NULL AS BIGINT)"}
-    bounds |= {name: time_sql(ask, column, types)[0] for column, name in times.items()}
-    con.execute(
-        "CREATE TEMP TABLE accounts AS SELECT "
-        f"{customer_sql(ask, mapping.user_col, types)} AS user_id, "
-        f"{customer_sql(ask, mapping.account_col, types)} AS account, "
+    bounds |= {name: time_sql(ask, column, types, dialect)[0] for column, name in times.items()}
+    return (
+        f"SELECT {customer_sql(ask, mapping.user_col, types, dialect)} AS user_id, "
+        f"{customer_sql(ask, mapping.account_col, types, dialect)} AS account, "
         + ", ".join(f"{e} AS {n}" for n, e in bounds.items())
         + " FROM source"
     )
-    _check(con)
-    return column_types(con, "accounts")["user_id"]
 
 
-def _check(con: duckdb.DuckDBPyConnection) -> None:
-    blank = _one(con, "SELECT COUNT(*) FROM accounts WHERE user_id IS NULL OR account IS NULL")
-    if blank[0]:
+def check_mapping(rows: Callable[[str], Sequence[Sequence[Any]]]) -> None:
+    """Refuse a mapping that makes no sense.
+
+    Parameters
+    ----------
+    rows : callable
+        Returns the rows of the answer to a query about ``accounts``.
+
+    Raises
+    ------
+    EventLogError
+        If a row lacks its user or account, an interval ends before it begins, or a user is in two
+        accounts at a time.
+    """
+    [(blank, wrong, example)] = rows(
+        "SELECT COUNT(CASE WHEN user_id IS NULL OR account IS NULL THEN 1 END) AS a, "
+        "COUNT(CASE WHEN to_us < from_us THEN 1 END) AS b, "
+        "MIN(CASE WHEN to_us < from_us THEN CAST(user_id AS STRING) END) AS c FROM accounts"
+    )
+    if blank:
         raise EventLogError(
             "the account mapping has rows without a user or an account",
-            got=f"{blank[0]:,} rows",
+            got=f"{blank:,} rows",
             allowed="a user and an account in every row",
             hint="remove these rows: users without an account are simply not in the mapping",
         )
-    wrong = _one(
-        con,
-        "SELECT COUNT(*), MIN(CAST(user_id AS VARCHAR)) FROM accounts WHERE to_us < from_us",
-    )
-    if wrong[0]:
+    if wrong:
         raise EventLogError(
             "an interval of the account mapping ends before it begins",
-            got=f"{wrong[0]:,} rows, for example of user {show(wrong[1])}",
+            got=f"{wrong:,} rows, for example of user {show(example)}",
             allowed="valid_from up to valid_to",
             hint="correct the interval",
         )
-    clash = con.execute(
-        "SELECT CAST(user_id AS VARCHAR), CAST(before AS VARCHAR), ended, "
-        "CAST(account AS VARCHAR), from_us, "
-        "COUNT(*) OVER () FROM (SELECT *, "
-        "LAG(account) OVER w AS before, LAG(to_us) OVER w AS ended, ROW_NUMBER() OVER w AS k "
-        "FROM accounts WHERE from_us IS NULL OR to_us IS NULL OR from_us < to_us "
-        "WINDOW w AS (PARTITION BY user_id ORDER BY from_us NULLS FIRST, to_us NULLS LAST)) "
-        "WHERE k > 1 AND (ended IS NULL OR from_us IS NULL OR ended > from_us) "
-        "ORDER BY 1, from_us LIMIT 1"
-    ).fetchall()
-    if clash:
-        user, first, ended, second, begins, count = clash[0]
+    [(clashes,)] = rows(f"SELECT COUNT(*) AS n FROM {_CLASHES}")
+    if clashes:
+        [(user, first, ended, second, begins)] = rows(
+            "SELECT CAST(user_id AS STRING) AS u, CAST(earlier AS STRING) AS a, ended, "
+            f"CAST(account AS STRING) AS b, from_us FROM {_CLASHES} ORDER BY u, place LIMIT 1"
+        )
         raise EventLogError(
             f"user {show(user)} belongs to two accounts at a time",
             got=f"{show(first)} until {_date(ended, 'ever')} and {show(second)} from "
-            f"{_date(begins, 'ever')}; {count:,} such pairs",
+            f"{_date(begins, 'ever')}; {clashes:,} such pairs",
             allowed="intervals of a user that do not overlap; valid_to is not part of its own",
             hint="end the first interval where the second begins",
         )
 
 
+#: Intervals of a user that begin before the one before them ends; empty ones are in nobody's way.
+_CLASHES = """(
+  SELECT user_id, account, from_us,
+    LAG(account) OVER w AS earlier, LAG(to_us) OVER w AS ended, ROW_NUMBER() OVER w AS place
+  FROM accounts
+  WHERE from_us IS NULL OR to_us IS NULL OR from_us < to_us
+  WINDOW w AS (PARTITION BY user_id
+    ORDER BY from_us NULLS FIRST, to_us NULLS LAST, CAST(account AS STRING))
+) q
+WHERE place > 1 AND (ended IS NULL OR from_us IS NULL OR ended > from_us)"""
+
+
 def account_sql(
     source: str,
-    mapping: AccountMapping,
+    select: str,
     *,
     user: str,
     us: str,
     kinds: tuple[str, str],
-    columns: Iterable[str],
+    hidden: tuple[str, str],
 ) -> str:
-    """Return the query for ``source`` with the account of each event as a column.
+    """Return the query for a log and, beside each event, its account.
 
     Parameters
     ----------
     source : str
-        The query for ``source`` with users.
-    mapping : AccountMapping
+        The query for the log, with users.
+    select : str
+        What is selected of the log, ``s``, and of ``accounts``, ``m``.
     user, us : str
         Expressions for the user and for UTC microseconds.
     kinds : (str, str)
-        Types of the users in the log and in the mapping.
-    columns : iterable of str
-        Columns of the log.
+        DuckDB's names of the types of the users in the log and in the mapping.
+    hidden : (str, str)
+        What the columns for both are called inside ``s``: like none of the log.
 
     Raises
     ------
@@ -212,25 +279,29 @@ def account_sql(
             allowed="numbers in both, or text in both",
             hint="write one of them as the other is: 007 and 7 may be two users",
         )
-    key = "{}" if numbers[0] else "CAST({} AS VARCHAR)"
-    # A column of that name in the log gives way to the mapping.
-    hidden = [_US, _USER]
-    hidden += [identifier(c) for c in columns if c.casefold() == mapping.account_col.casefold()]
+    key = "{}" if numbers[0] else "CAST({} AS STRING)"
+    who, when = hidden
     return (
-        f"SELECT s.* EXCLUDE ({', '.join(hidden)}), m.account AS {identifier(mapping.account_col)} "
-        f"FROM (SELECT *, {us} AS {_US}, {user} AS {_USER} FROM ({source}) AS source) s "
-        f"LEFT JOIN accounts m ON {key.format(f's.{_USER}')} = {key.format('m.user_id')} "
-        f"AND (m.from_us IS NULL OR s.{_US} >= m.from_us) "
-        f"AND (m.to_us IS NULL OR s.{_US} < m.to_us)"
+        f"SELECT {select} "
+        f"FROM (SELECT *, {us} AS {when}, {user} AS {who} FROM ({source}) AS source) s "
+        f"LEFT JOIN accounts m ON {key.format(f's.{who}')} = {key.format('m.user_id')} "
+        f"AND (m.from_us IS NULL OR s.{when} >= m.from_us) "
+        f"AND (m.to_us IS NULL OR s.{when} < m.to_us)"
     )
 
 
-_US, _USER = '"ces-ml time"', '"ces-ml user"'
+def unmapped_sql(user: str, account: str) -> str:
+    """Return the query for how many events with a user have no account then, and of how many users.
 
-
-def _one(con: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
-    row: tuple[Any, ...] = con.execute(query).fetchall()[0]
-    return row
+    Parameters
+    ----------
+    user, account : str
+        Expressions over ``source``, a log with the account of each event.
+    """
+    return (
+        f"SELECT COUNT({user}) AS events, COUNT(DISTINCT {user}) AS users FROM source "
+        f"WHERE {account} IS NULL"
+    )
 
 
 def _date(us: int | None, otherwise: str) -> str:

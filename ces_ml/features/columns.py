@@ -25,6 +25,7 @@ from ces_ml.sql.quoting import identifier
 
 __all__ = [
     "Ask",
+    "check_log_columns",
     "customer_sql",
     "event_sql",
     "label_sql",
@@ -74,9 +75,7 @@ def prelude_sql(
     wanted = [schema.customer_col, schema.event_col, schema.timestamp_col]
     if schema.arrival_col:
         wanted.append(schema.arrival_col)
-    _check_columns(
-        wanted, types, "the event log", "in the event schema (customer_col, event_col, …)"
-    )
+    check_log_columns(wanted, types)
     times, naive = time_sql(ask, schema.timestamp_col, types, dialect)
     parts = [
         f"{customer_sql(ask, schema.customer_col, types, dialect)} AS customer_id",
@@ -132,6 +131,18 @@ def label_sql(types: Mapping[str, str], ask: Ask, column: str) -> str:
             hint="convert the column; 1 is the good outcome",
         )
     return f"CASE WHEN {one} THEN 1 WHEN {zero} THEN 0 END"
+
+
+def check_log_columns(wanted: Sequence[str], types: Mapping[str, str]) -> None:
+    """Refuse a log without one of the columns `wanted`.
+
+    Raises
+    ------
+    EventLogError
+        If a column is missing.
+    """
+    where = "in the event schema (customer_col, event_col, …)"
+    _check_columns(wanted, types, "the event log", where)
 
 
 def _check_columns(wanted: Sequence[str], types: Mapping[str, str], what: str, where: str) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from ces_ml.errors import SpecError, show
 from ces_ml.events import EventSchema
-from ces_ml.features.accounts import AccountMapping
+from ces_ml.features.accounts import AccountMapping, named_accounts
 from ces_ml.features.duckdb_session import DuckDBSession
-from ces_ml.features.engine import LogProfile
 from ces_ml.features.log_span import LogSpan
 from ces_ml.features.prepared import PreparedLog
 from ces_ml.features.shaping import settled
@@ -80,15 +77,7 @@ class DuckDBEngine(SqlEngine):
         if prepared is not None:
             schema, events = prepared.schema_with(schema), PreparedLog.file(events)
         schema = schema or EventSchema()
-        if account_table is not None and accounts is None:
-            accounts = AccountMapping()
-        if accounts is not None and accounts.account_col == schema.customer_col:
-            raise SpecError(
-                "accounts and users can't be one column",
-                got=f"account_col and customer_col {show(accounts.account_col)}",
-                allowed="customer_col: the user in the log; account_col: another name",
-                hint="correct account_col or customer_col",
-            )
+        accounts = named_accounts(accounts, account_table, schema)
         span = LogSpan.of(since, until, partition_col)
         session = DuckDBSession(
             events,
@@ -100,25 +89,8 @@ class DuckDBEngine(SqlEngine):
             accounts=accounts,
             account_table=account_table,
         )
-        self._by_account = accounts is not None
-        self._duckdb = session
         if accounts is not None:
             schema = schema.model_copy(update={"customer_col": accounts.account_col})
         super().__init__(session, settled(schema), observed_until=observed_until)
         if prepared is not None and accounts is None and not span.bounded:
             self._profile = prepared.profile()
-
-    def profile(self) -> LogProfile:
-        """Read the log once and say what it holds.
-
-        Events of users without an account at the time are dropped as ``no_account``, and
-        ``users_without_account`` says how many users they are of.
-        """
-        if self._profile is None and self._by_account:
-            profile = super().profile()
-            events, users = self._duckdb.unmapped()
-            dropped = dict(profile.dropped)
-            dropped["null_customer"] -= events
-            dropped |= {"no_account": events, "users_without_account": users}
-            self._profile = replace(profile, dropped=dropped)
-        return super().profile()

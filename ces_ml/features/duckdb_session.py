@@ -14,8 +14,15 @@ import pyarrow as pa
 
 from ces_ml.errors import CesWarning, EventLogError, SpecError, did_you_mean, show
 from ces_ml.events import EventSchema
-from ces_ml.features.accounts import AccountMapping, account_sql, open_accounts
-from ces_ml.features.columns import customer_sql, event_sql, prelude_sql, time_sql
+from ces_ml.features.accounts import AccountMapping
+from ces_ml.features.columns import (
+    check_log_columns,
+    customer_sql,
+    event_sql,
+    prelude_sql,
+    time_sql,
+)
+from ces_ml.features.duckdb_accounts import DuckDBAccounts
 from ces_ml.features.log_span import LogSpan
 from ces_ml.features.property_columns import filter_columns
 from ces_ml.features.shaping import LogShape, column_types, settled
@@ -81,7 +88,8 @@ class DuckDBSession:
         self._duckdb_error = duckdb.Error
         self._con = duckdb.connect()
         self._events, self._schema, self._table = events, schema, table
-        self._span, self._accounts = span or LogSpan(), accounts
+        self._span = span or LogSpan()
+        self._accounts: DuckDBAccounts | None = None
         self._bounded = memory_limit is not None
         self._us: str | None = None
         self._named: tuple[str, ...] = ()
@@ -89,7 +97,12 @@ class DuckDBSession:
         self._narrowed = self._stale = self._warned = False
         try:
             self._set(threads, memory_limit, keep_order)
-            self._guard(lambda: self._open(account_table))
+            self._guard(self._open)
+            if accounts is not None:
+                opened = self._guard(
+                    lambda: DuckDBAccounts(self._con, self.ask, accounts, account_table)
+                )
+                self._accounts = opened
         except BaseException:
             self._con.close()
             raise
@@ -119,14 +132,12 @@ class DuckDBSession:
                 hint="correct the option, or leave it out",
             ) from error
 
-    def _open(self, account_table: Any) -> None:
-        """Make ``raw``, and ``accounts`` where users are mapped to them."""
+    def _open(self) -> None:
+        """Make ``raw``."""
         self._text = self._read(self._span)
         self._shape = LogShape(self._con, self._schema)
         if self._text:
             self._parse_times()
-        if self._accounts is not None:
-            self._users = open_accounts(self._con, self.ask, self._accounts, account_table)
 
     def _read(self, span: LogSpan) -> bool:
         self._con.execute("DROP VIEW IF EXISTS raw")
@@ -155,6 +166,8 @@ class DuckDBSession:
         self._con.execute(f"CREATE OR REPLACE TEMP VIEW source AS {shaped}")
         types = column_types(self._con, "source")
         column = self._schema.timestamp_col
+        if self._accounts is not None:
+            check_log_columns([self._schema.customer_col, column], types)
         if column not in types or not (span.bounded or self._accounts):
             return types
         if self._us is None:
@@ -164,18 +177,10 @@ class DuckDBSession:
             if not span.narrowed:  # rows without a time are reported
                 inside = f"({inside}) OR {identifier(column)} IS NULL"
             shaped = f"SELECT * FROM ({shaped}) AS source WHERE {inside}"
-        if self._accounts is not None and self._schema.customer_col in types:
+        if self._accounts is not None:
             self._con.execute(f"CREATE OR REPLACE TEMP VIEW source AS {shaped}")
-            user = customer_sql(self.ask, self._schema.customer_col, types)
-            kind = str(self._con.sql(f"SELECT {user} AS x FROM source LIMIT 0").types[0])
-            shaped = account_sql(
-                shaped,
-                self._accounts,
-                user=user,
-                us=self._us,
-                kinds=(kind, self._users),
-                columns=types,
-            )
+            user_col = self._schema.customer_col
+            shaped = self._accounts.rolled_up(shaped, self._us, user_col, types)
         self._con.execute(f"CREATE OR REPLACE TEMP VIEW source AS {shaped}")
         return column_types(self._con, "source")
 
@@ -285,13 +290,7 @@ class DuckDBSession:
         """Return how many events with a user have no account then, and of how many users."""
         if self._accounts is None:
             return 0, 0
-        user, account = (
-            identifier(c) for c in (self._schema.customer_col, self._accounts.account_col)
-        )
-        found = self.ask(
-            f"SELECT COUNT({user}), COUNT(DISTINCT {user}) FROM source WHERE {account} IS NULL"
-        )
-        return int(found[0]), int(found[1])
+        return self._accounts.unmapped(self._schema.customer_col, self.types())
 
     def types(self) -> dict[str, str]:
         """Return the columns of the log and DuckDB's names of their types."""

@@ -18,10 +18,11 @@ from ces_ml.spec.duration import DAY_US
 from ces_ml.spec.terms import Term
 from ces_ml.sql.counting import count_in_order_sql, count_sql, exposure_sql, unpaired_sql
 from ces_ml.sql.plan import CountPlan, Part
-from ces_ml.sql.seats import seats_sql
+from ces_ml.sql.seats import seats_col, seats_sql
 
 __all__ = [
     "DENOMINATORS",
+    "check_seats",
     "count_blocks",
     "count_matrix",
     "register_plan",
@@ -158,6 +159,27 @@ def _days_exposed(session: Session) -> Denominator:
 
 def _seats(session: Session) -> Denominator:
     """Return how many users had a seat in the window: at least 1."""
+    check_seats(session)
+    found: dict[int, NDArray[np.float64]] = {}
+
+    def seats(term: Term) -> NDArray[np.float64]:
+        us = term.window.us
+        if us not in found:
+            counted = session.fetch(f"SELECT * FROM ({seats_sql([us])}) AS s ORDER BY r")
+            found[us] = np.maximum(counted[seats_col(us)].to_numpy().astype(np.float64), 1.0)
+        return found[us]
+
+    return seats
+
+
+def check_seats(session: Session) -> None:
+    """Refuse counts per seat where users do not roll up to accounts.
+
+    Raises
+    ------
+    SpecError
+        If they do not.
+    """
     if not session.by_account:
         raise SpecError(
             "a count is taken per seat, but users do not roll up to accounts",
@@ -165,16 +187,6 @@ def _seats(session: Session) -> Denominator:
             allowed="per: seat where the log has an account mapping",
             hint="add `accounts: {path: …}` to events, or leave out `per: seat`",
         )
-    found: dict[int, NDArray[np.float64]] = {}
-
-    def seats(term: Term) -> NDArray[np.float64]:
-        us = term.window.us
-        if us not in found:
-            counted = session.fetch(seats_sql(us))["seats"].to_numpy().astype(np.float64)
-            found[us] = np.maximum(counted, 1.0)
-        return found[us]
-
-    return seats
 
 
 #: What the counts of each row are divided by, for every value of ``per``.

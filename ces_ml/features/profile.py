@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from ces_ml.features.session import Session, number
 from ces_ml.spec.as_of import to_us
 from ces_ml.sql.population import profile_and_customers_sql
 
-__all__ = ["read_profile", "read_profile_and_customers"]
+__all__ = ["of_accounts", "read_profile", "read_profile_and_customers"]
 
 _DROPPED = ("null_customer", "null_event_type", "null_timestamp")
 _FIRST_US, _LAST_US = to_us(datetime(1, 1, 1, tzinfo=UTC)), to_us(datetime(9000, 1, 1, tzinfo=UTC))
@@ -66,6 +67,22 @@ def read_profile_and_customers(session: Session, select: str, *, naive: bool) ->
         return None
     session.make("VIEW", "fk", "SELECT customer_id, t0 AS known_us FROM kp WHERE g = 0")
     return _profile_of(found, naive=naive)
+
+
+def of_accounts(session: Session, profile: LogProfile) -> LogProfile:
+    """Return the profile of a log whose customers are accounts; any other as it is.
+
+    Events of users without an account at the time are dropped as ``no_account``, and
+    ``users_without_account`` says how many users they are of.
+    """
+    if not session.by_account:
+        return profile
+    events, users = session.unmapped()
+    dropped = dict(profile.dropped)
+    dropped["null_customer"] -= events
+    return replace(
+        profile, dropped={**dropped, "no_account": events, "users_without_account": users}
+    )
 
 
 def _profile_of(found: dict[str, list[Any]], *, naive: bool) -> LogProfile:

@@ -45,6 +45,13 @@ class Session(Protocol):
         """Return the SELECT that makes ``ev``, nulls still in it, and whether times were naive."""
         ...
 
+    def unmapped(self) -> tuple[int, int]:
+        """Return how many events with a user have no account then, and of how many users.
+
+        Nothing of either without accounts.
+        """
+        ...
+
     def narrowed(self, since_us: int, until_us: int) -> AbstractContextManager[None]:
         """Say that, inside the block, only events of ``[since, until)`` are asked for.
 

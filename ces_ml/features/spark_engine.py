@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from ces_ml.errors import SpecError, show
 from ces_ml.events import EventSchema
+from ces_ml.features.accounts import AccountMapping, named_accounts
 from ces_ml.features.log_span import LogSpan
-from ces_ml.features.long_counts import register_plan, row_denominators
+from ces_ml.features.long_counts import check_seats, register_plan
 from ces_ml.features.prepared import PreparedLog
 from ces_ml.features.session import number
 from ces_ml.features.shaping import settled
@@ -23,6 +24,7 @@ from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.outcome import OutcomeSpec
 from ces_ml.sql.plan import CountPlan
+from ces_ml.sql.seats import seats_sql
 
 __all__ = ["SparkEngine"]
 
@@ -30,9 +32,11 @@ __all__ = ["SparkEngine"]
 _ELSEWHERE = {
     "threads": "set the cores of Spark: spark.executor.cores, or the master local[2]",
     "memory_limit": "set the memory of Spark: spark.executor.memory",
-    "accounts": "join users to accounts in Spark and pass the DataFrame, or use engine: duckdb",
-    "account_table": "join users to accounts in Spark and pass the DataFrame",
 }
+_OPTIONS = (
+    *("table", "format", "since", "until", "partition_col"),
+    *("accounts", "account_table", "observed_until", "spark"),
+)
 
 
 class SparkEngine(SqlEngine):
@@ -62,6 +66,10 @@ class SparkEngine(SqlEngine):
     partition_col : str, optional
         Column with the UTC date of an event's time, by which the log is partitioned: what lies
         outside is not read.
+    accounts : AccountMapping, optional
+        With it accounts are the customers, and what their users do is counted together.
+    account_table : path, Spark DataFrame, frame or table, optional
+        The mapping itself, in any form that `events` may have; ``accounts.path`` when not given.
     spark : SparkSession, optional
         A classic one; Spark Connect is refused.
     **elsewhere
@@ -85,6 +93,8 @@ class SparkEngine(SqlEngine):
         since: Any = None,
         until: Any = None,
         partition_col: str | None = None,
+        accounts: AccountMapping | None = None,
+        account_table: Any = None,
         spark: Any = None,
         **elsewhere: Any,
     ) -> None:
@@ -93,20 +103,21 @@ class SparkEngine(SqlEngine):
                 raise SpecError.unknown(
                     "unknown option of the engine",
                     name,
-                    ["table", "format", "since", "until", "partition_col", "spark"],
+                    _OPTIONS,
                     hint="correct the option",
                 )
             if value is not None:
                 raise SpecError(
                     f"the option {name} is not one of engine: spark",
                     got=f"{name}={show(value, 60)}",
-                    allowed="table, format, since, until, partition_col, observed_until, spark",
+                    allowed=", ".join(_OPTIONS),
                     hint=_ELSEWHERE[name],
                 )
         prepared = PreparedLog.read(events) if PreparedLog.is_at(events) else None
         if prepared is not None:
             schema, events = prepared.schema_with(schema), PreparedLog.file(events)
         schema = schema or EventSchema()
+        accounts = named_accounts(accounts, account_table, schema)
         self.place = SparkSqlSession(
             events,
             schema,
@@ -114,7 +125,11 @@ class SparkEngine(SqlEngine):
             table=table,
             form=format,
             span=LogSpan.of(since, until, partition_col),
+            accounts=accounts,
+            account_table=account_table,
         )
+        if accounts is not None:
+            schema = schema.model_copy(update={"customer_col": accounts.account_col})
         super().__init__(self.place, settled(schema), observed_until=observed_until)
 
     def counts(
@@ -153,8 +168,10 @@ class SparkEngine(SqlEngine):
             self.place.numbered = True
         plan = CountPlan.of(spec.terms, self.schema.value_col)
         register_plan(self.session, plan, made.report)
-        if any(term.per == "seat" for term in spec.terms):
-            row_denominators(self.session, spec)  # which says that there are no seats
+        seats = sorted({term.window.us for term in spec.terms if term.per == "seat"})
+        if seats:
+            check_seats(self.session)
+            self.place.make("TABLE", "se", seats_sql(seats))
         weight = outcome.treated.weight if outcome is not None and outcome.treated else None
         query = counts_sql(
             plan,

@@ -17,6 +17,7 @@ from ces_ml.spec.terms import Term
 from ces_ml.sql.counting import count_sql
 from ces_ml.sql.plan import CountPlan, Part
 from ces_ml.sql.quoting import float_literal
+from ces_ml.sql.seats import seats_col
 
 __all__ = ["TOO_LARGE", "counts_sql"]
 
@@ -35,7 +36,8 @@ def counts_sql(
 ) -> str:
     """Return the query for the rows of ``cu`` with their counts.
 
-    ``r`` need tell apart the rows of one customer only.
+    ``r`` need tell apart the rows of one customer only. Counts per seat read ``se``, the result of
+    `seats_sql` for their windows.
 
     Parameters
     ----------
@@ -181,22 +183,30 @@ def _cells(filled: _Blocks, layout: _Layout) -> str:
 def _cells_sql(plan: CountPlan, spec: CountSpec, part: Part, cells: str, *, arrival: bool) -> str:
     """Return the query for the cells of one part: for each row and group the terms it fills."""
     mine = plan.of_part(part)
-    exposed = any(
-        spec.terms[t].per is not None
-        for t, (_, aggregate) in enumerate(plan.columns)
-        if aggregate in mine
-    )
+    columns = enumerate(plan.columns)
+    terms = [spec.terms[t] for t, (_, aggregate) in columns if aggregate in mine]
     long = count_sql(plan, part, arrival=arrival, clustered=True)
-    source = f"({long}) q"
-    if exposed:
-        source = f"""(
-    SELECT q.*, COALESCE(c.as_of_us - f.known_us, 0) AS exposure_us
-    FROM ({long}) q
-    JOIN cu c ON q.customer_id = c.customer_id AND q.r = c.r
-    LEFT JOIN fk f ON q.customer_id = f.customer_id
-  ) q"""
     # Zeros stay: Spark compiles all of this, but not functions that are given a function.
-    return f"SELECT customer_id, r, {cells} AS cells FROM {source}"
+    return f"SELECT customer_id, r, {cells} AS cells FROM ({_with_divisors(long, terms)}) q"
+
+
+def _with_divisors(long: str, terms: Sequence[Term]) -> str:
+    """Return the query for long counts and, beside them, what the counts of `terms` are divided by.
+
+    That is ``exposure_us`` for rates by day, and a column of ``se`` a window for those by seat.
+    """
+    columns, joins = [], []
+    if any(term.per == "day" for term in terms):
+        columns.append("COALESCE(c.as_of_us - f.known_us, 0) AS exposure_us")
+        joins.append("JOIN cu c ON q.customer_id = c.customer_id AND q.r = c.r")
+        joins.append("LEFT JOIN fk f ON q.customer_id = f.customer_id")
+    seats = sorted({term.window.us for term in terms if term.per == "seat"})
+    if seats:
+        columns += [f"s.{seats_col(us)}" for us in seats]
+        joins.append("JOIN se s ON q.customer_id = s.customer_id AND q.r = s.r")
+    if not columns:
+        return long
+    return f"SELECT q.*, {', '.join(columns)}\nFROM ({long}) q\n" + "\n".join(joins)
 
 
 def _count(name: str, term: Term, *, design: bool) -> str:
@@ -207,6 +217,8 @@ def _count(name: str, term: Term, *, design: bool) -> str:
     if term.per == "day":
         window, day = float_literal(float(term.window.us)), float_literal(float(DAY_US))
         x = f"{x} / GREATEST(LEAST(CAST(exposure_us AS DOUBLE), {window}) / {day}, 1E0)"
+    if term.per == "seat":
+        x = f"{x} / GREATEST(CAST({seats_col(term.window.us)} AS DOUBLE), 1E0)"
     x = f"COALESCE({x}, 0E0)"  # there may be nothing to add up or to average
     if not design:
         return x

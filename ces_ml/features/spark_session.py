@@ -7,21 +7,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ces_ml.errors import CesWarning, EventLogError, did_you_mean, show
 from ces_ml.events import EventSchema
-from ces_ml.features.columns import prelude_sql, time_sql
+from ces_ml.features.accounts import (
+    AccountMapping,
+    check_mapping,
+    mapping_roles,
+    mapping_source,
+    unmapped_sql,
+)
+from ces_ml.features.columns import check_log_columns, customer_sql, prelude_sql, time_sql
 from ces_ml.features.dialect import Dialect
 from ces_ml.features.log_span import LogSpan
 from ces_ml.features.long_counts import too_large
 from ces_ml.features.property_columns import filter_columns
 from ces_ml.features.shaping import settled
+from ces_ml.features.spark_accounts import ACCOUNT, SparkAccounts, make_mapping
 from ces_ml.features.spark_rows import TOO_LARGE
 from ces_ml.features.spark_shaping import SparkShape
-from ces_ml.features.spark_sources import from_arrow, open_log
+from ces_ml.features.spark_sources import SparkLog, from_arrow, open_log
 from ces_ml.features.spark_start import cause, kept_active, own_session, started
 from ces_ml.features.spark_types import called
 from ces_ml.sql.plan import Property
@@ -67,16 +76,20 @@ class SparkSqlSession:
         See `ces_ml.features.spark_sources.open_log`.
     span : LogSpan, optional
         The part of the log that is read.
+    accounts : AccountMapping, optional
+        With it accounts are the customers.
+    account_table : path, frame or table, optional
+        The mapping itself; ``accounts.path`` when not given.
 
     Raises
     ------
     EventLogError
-        If the log can't be opened.
+        If the log or the mapping can't be opened.
     MissingDependencyError
         If Spark or Java is absent.
     """
 
-    by_account = bounded = has_uuids = False
+    bounded = has_uuids = False
     #: Whether `make_numbered` numbers all rows, which a result in this process needs.
     numbered = True
 
@@ -89,12 +102,15 @@ class SparkSqlSession:
         table: str | None = None,
         form: str | None = None,
         span: LogSpan | None = None,
+        accounts: AccountMapping | None = None,
+        account_table: Any = None,
     ) -> None:
         from py4j.protocol import Py4JError
         from pyspark.errors import PySparkException
 
         self._errors = (PySparkException, Py4JError)
-        self._user = started(spark if spark is not None else _session_of(events))
+        known = (spark, _session_of(events), _session_of(account_table))
+        self._user = started(next((s for s in known if s is not None), None))
         self.spark = own_session(self._user)
         self._schema, self._span = schema, span or LogSpan()
         self._kept: list[DataFrame] = []
@@ -102,14 +118,40 @@ class SparkSqlSession:
         self._answers: dict[str, tuple[Any, ...]] = {}
         self._named: tuple[str, ...] = ()
         self._warned = False
-        with kept_active(self._user):
-            self._log = open_log(self._user, self.spark, events, schema, table=table, form=form)
+        self._accounts: SparkAccounts | None = None
+        self._shared: list[str] = []
         try:
-            self._log.frame.createOrReplaceTempView("raw")
-            self._shape: SparkShape = self._guard(lambda: SparkShape(self._log, schema, self.ask))
+            log = self._open(events, schema, table=table, form=form)
+            log.frame.createOrReplaceTempView("raw")
+            self._shape: SparkShape = self._guard(lambda: SparkShape(log, schema, self.ask))
+            if accounts is not None:
+                self._guard(lambda: self._open_accounts(accounts, account_table))
         except BaseException:
             self.close()
             raise
+
+    def _open(self, events: Any, schema: EventSchema, **options: str | None) -> SparkLog:
+        with kept_active(self._user):
+            log = open_log(self._user, self.spark, events, schema, **options)
+        if log.shared is not None:
+            self._shared.append(log.shared)
+        return log
+
+    def _open_accounts(self, mapping: AccountMapping, table: Any) -> None:
+        """Make ``accounts``, kept by the executors."""
+        opened = self._open(mapping_source(mapping, table), mapping_roles(mapping))
+        select = make_mapping(
+            opened, mapping, _DIALECT, lambda query: tuple(self.spark.sql(query).first() or ())
+        )
+        self.make("TABLE", "accounts", select)
+        check_mapping(lambda query: self.spark.sql(query).collect())
+        users = called(self.spark.table("accounts").schema["user_id"].dataType)
+        self._accounts = SparkAccounts(self.spark, mapping, users)
+
+    @property
+    def by_account(self) -> bool:
+        """Whether accounts are the customers."""
+        return self._accounts is not None
 
     def _make_source(self, span: LogSpan) -> dict[str, str]:
         """Make ``source`` and return the names of the log's columns and their types."""
@@ -118,8 +160,12 @@ class SparkSqlSession:
         source.createOrReplaceTempView("source")
         types = {n: called(source.schema[c].dataType) for n, c in self._columns.items()}
         column = self._schema.timestamp_col
-        if column in types and span.bounded:
-            us, _ = time_sql(self.ask, column, types, self._dialect)
+        if self._accounts is not None:
+            check_log_columns([self._schema.customer_col, column], types)
+        if column not in types or not (span.bounded or self.by_account):
+            return types
+        us, _ = time_sql(self.ask, column, types, self._dialect)
+        if span.bounded:
             kind = types[column]
             name = self._columns[column]
             inside = span.condition(us, name, kind, _MOMENTS)
@@ -127,6 +173,12 @@ class SparkSqlSession:
                 inside = f"({inside}) OR {name} IS NULL"
             days = self._days(span)
             source.where(f"({inside}){days}").createOrReplaceTempView("source")
+        if self._accounts is not None:
+            user = customer_sql(self.ask, self._schema.customer_col, types, self._dialect)
+            query, self._columns = self._accounts.rolled_up(user, us, self._columns)
+            source = self.spark.sql(query)
+            source.createOrReplaceTempView("source")
+            types = {n: called(source.schema[c].dataType) for n, c in self._columns.items()}
         return types
 
     def _days(self, span: LogSpan) -> str:
@@ -186,6 +238,15 @@ class SparkSqlSession:
             self._guard(lambda: self._make_source(self._span))
             self.make("VIEW", "ev", before)
 
+    def unmapped(self) -> tuple[int, int]:
+        """Return how many events with a user have no account then, and of how many users."""
+        if self._accounts is None:
+            return 0, 0
+        types = self._guard(lambda: self._make_source(self._span))
+        user = customer_sql(self.ask, self._schema.customer_col, types, self._dialect)
+        found = self.ask(unmapped_sql(user, ACCOUNT))
+        return int(found[0]), int(found[1])
+
     def ask(self, query: str) -> tuple[Any, ...]:
         """Return the only row of the answer to a query about the log as a whole."""
         if query not in self._answers:
@@ -241,11 +302,12 @@ class SparkSqlSession:
             yield from pa.ipc.open_stream(row["batch"])
 
     def close(self) -> None:
-        """Give back what the executors hold, and the view of the user's frame."""
+        """Give back what the executors hold, and the views of the user's frames."""
         while self._kept:
             self._guard(self._kept.pop().unpersist)
-        if self._log.shared is not None:
-            self._guard(lambda: self.spark.catalog.dropGlobalTempView(self._log.shared))
+        while self._shared:
+            drop = partial(self.spark.catalog.dropGlobalTempView, self._shared.pop())
+            self._guard(drop)
 
     def _guard(self, work: Callable[[], Any]) -> Any:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ces_ml.errors import EventLogError, did_you_mean, show
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.types import DataType
 
-__all__ = ["SparkShape"]
+__all__ = ["SparkShape", "check_names", "floored"]
 
 
 class SparkShape:
@@ -41,14 +41,7 @@ class SparkShape:
         self, log: SparkLog, schema: EventSchema, ask: Callable[[str], tuple[Any, ...]]
     ) -> None:
         self._raw, self._ask = log.frame, ask
-        twice = sorted({n for n in log.names if log.names.count(n) > 1})
-        if twice:
-            raise EventLogError(
-                "the event log has two columns of the same name",
-                got=", ".join(show(n) for n in twice),
-                allowed="column names that differ",
-                hint="rename or drop one of them",
-            )
+        check_names(log.names)
         #: Expressions over ``raw``; the k-th is the column ``c{k}`` of ``source``.
         self._found = {name: f"c{k}" for k, name in enumerate(log.names)}
         self._given = {n: f.dataType for n, f in zip(log.names, log.frame.schema, strict=True)}
@@ -128,8 +121,7 @@ class SparkShape:
 
     def _micros(self, column: str, expression: str, kind: str, unit: str) -> str | None:
         if kind in WHOLE and unit == "ns":  # rounded down
-            whole = f"CAST({expression} AS BIGINT)"
-            return f"(({whole} - PMOD({whole}, 1000L)) DIV 1000L)"
+            return floored(f"CAST({expression} AS BIGINT)")
         if kind in WHOLE:
             return f"TRY_MULTIPLY(CAST({expression} AS BIGINT), {10**6 // PER_SECOND[unit]}L)"
         if kind in ("FLOAT", "DOUBLE"):
@@ -146,6 +138,29 @@ class SparkShape:
             raise no_numbers(column, bad, example, unit)
         scaled = " / 1000" if unit == "ns" else f" * {10**6 // PER_SECOND[unit]}"
         return f"TRY_CAST(FLOOR({number}{scaled}) AS BIGINT)"
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse two columns of one name.
+
+    Raises
+    ------
+    EventLogError
+        If there are two.
+    """
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise EventLogError(
+            "the event log has two columns of the same name",
+            got=", ".join(show(n) for n in twice),
+            allowed="column names that differ",
+            hint="rename or drop one of them",
+        )
+
+
+def floored(nanoseconds: str) -> str:
+    """Return the expression for microseconds of a BIGINT of nanoseconds, rounded down."""
+    return f"(({nanoseconds} - PMOD({nanoseconds}, 1000L)) DIV 1000L)"
 
 
 def _descend(expression: str, kind: DataType, fields: list[str]) -> str | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SparkLog", "from_arrow", "open_log"]
 
 _NANOS = re.compile(r"TIMESTAMP\(NANOS,\s*(true|false)\)")
+_AS_LONG = "spark.sql.legacy.parquet.nanosAsLong"
 _ALLOWED = (
     "a path, a table of Spark's catalog, a Spark, pandas or polars DataFrame, or a pyarrow Table"
 )
@@ -196,16 +197,20 @@ def _read(own: SparkSession, kind: str, place: str) -> tuple[DataFrame, str | No
         return reader.options(primitivesAsString=True, mode="FAILFAST").json(place), None
     if kind != "parquet":
         return reader.format(kind).load(place), None
+    before = own.conf.get(_AS_LONG)
+    own.conf.set(_AS_LONG, "false")
     try:
-        return reader.option("mergeSchema", True).parquet(place), None
+        frame = reader.option("mergeSchema", True).parquet(place)
     except PySparkException as error:
         found = _NANOS.search(str(error))
         if found is None:
             raise
         # Spark refuses such times, but reads the numbers that they are.
-        own.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+        own.conf.set(_AS_LONG, "true")
         frame = own.read.option("mergeSchema", True).parquet(place)
         return frame, "zoned" if found[1] == "true" else "naive"
+    own.conf.set(_AS_LONG, before)  # of a table that was opened before, and is yet to be read
+    return frame, None
 
 
 def _unreadable(path: str, kind: str, text: str) -> EventLogError | SpecError:

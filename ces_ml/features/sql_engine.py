@@ -24,7 +24,7 @@ from ces_ml.features.long_counts import (
     row_denominators,
 )
 from ces_ml.features.matrix import stacked
-from ces_ml.features.profile import read_profile, read_profile_and_customers
+from ces_ml.features.profile import of_accounts, read_profile, read_profile_and_customers
 from ces_ml.features.sampling import ObservedLog, check_moments, make_candidates
 from ces_ml.features.session import Session, number
 from ces_ml.spec.as_of import AsOf, AsOfAnchor, AsOfDates, AsOfTable, parse_moment, to_us
@@ -117,6 +117,9 @@ class SqlEngine:
     def profile(self) -> LogProfile:
         """Read the log once and say what it holds.
 
+        Where accounts are the customers, events of users without one at the time are dropped as
+        ``no_account``, and ``users_without_account`` says how many users they are of.
+
         Raises
         ------
         EventLogError
@@ -124,9 +127,9 @@ class SqlEngine:
         """
         if self._profile is None:
             select, naive = self.session.prelude(self.schema, ())
-            self._profile = read_profile(
-                self.session.fetch, select, naive=naive, arrival=self.schema.arrival_col is not None
-            )
+            arrival = self.schema.arrival_col is not None
+            found = read_profile(self.session.fetch, select, naive=naive, arrival=arrival)
+            self._profile = of_accounts(self.session, found)
         return self._profile
 
     def table(
