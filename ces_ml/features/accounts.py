@@ -305,4 +305,9 @@ def unmapped_sql(user: str, account: str) -> str:
 
 
 def _date(us: int | None, otherwise: str) -> str:
-    return otherwise if us is None else moment_of(us).isoformat()
+    if us is None:
+        return otherwise
+    try:
+        return moment_of(us).isoformat()
+    except OverflowError:  # after the year 9999, which some write for ever
+        return f"{us:,} microseconds after 1970"

@@ -234,6 +234,14 @@ def test_a_user_in_two_accounts_at_a_time_is_refused(rows: list[tuple]) -> None:
     )
 
 
+def test_a_clash_after_the_last_year_that_python_knows_is_told_too() -> None:
+    rows = [("u", "A", None, utc(5) + 10**18), ("u", "B", utc(4) + 10**18, None)]
+    match = r"two accounts at a time\n.*until 1,001,704,412,800,000,000 microseconds after 1970"
+    schema = EventSchema(customer_col="user")
+    options = {"accounts": MAPPING, "account_table": mapping_table(rows)}
+    refused(EventLogError, match, simple(), schema=schema, **options)
+
+
 @pytest.mark.parametrize(
     ("rows", "match"),
     [
