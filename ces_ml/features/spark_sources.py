@@ -209,7 +209,7 @@ def _read(own: SparkSession, kind: str, place: str) -> tuple[DataFrame, str | No
         own.conf.set(_AS_LONG, "true")
         frame = own.read.option("mergeSchema", True).parquet(place)
         return frame, "zoned" if found[1] == "true" else "naive"
-    own.conf.set(_AS_LONG, before)  # of a table that was opened before, and is yet to be read
+    own.conf.set(_AS_LONG, before)  # a table that was opened before may be read later
     return frame, None
 
 
