@@ -46,6 +46,11 @@ class AccountMapping(SpecModel):
     path : str, optional
         Parquet, CSV or JSON-lines file, on Spark also an address such as ``s3a://…``; or pass the
         table itself from Python.
+    table : str, optional
+        Table of a DuckDB database, beside its path; or, on Spark and without a path, a table or
+        view that Spark knows.
+    format : str, optional
+        On Spark, the format of what lies at the path, such as ``delta``.
     user_col : str, default="user_id"
     account_col : str, default="account_id"
         Also what the customer is called in counts and scores.
@@ -59,6 +64,8 @@ class AccountMapping(SpecModel):
     """
 
     path: str | None = None
+    table: str | None = Field(default=None, min_length=1)
+    format: str | None = Field(default=None, min_length=1)
     user_col: str = Field(default="user_id", min_length=1)
     account_col: str = Field(default="account_id", min_length=1)
     valid_from_col: str | None = Field(default=None, min_length=1)
@@ -113,23 +120,46 @@ def named_accounts(
     )
 
 
-def mapping_source(mapping: AccountMapping, table: Any) -> Any:
-    """Return where the mapping's table is: `table`, or the path that the mapping names.
+def mapping_source(
+    mapping: AccountMapping, given: Any, *, on_spark: bool = False
+) -> tuple[Any, str | None, str | None]:
+    """Return where the mapping's rows are: what is given from Python, or what the mapping names.
+
+    Parameters
+    ----------
+    mapping : AccountMapping
+    given : path, frame or table, optional
+    on_spark : bool, default=False
+        Whether tables are known by their name alone, and formats are.
+
+    Returns
+    -------
+    source : path, frame or table, optional
+    table, format : str, optional
+        Of the source; the table alone where there is none.
 
     Raises
     ------
     SpecError
-        If there is neither.
+        If nothing is named, or a format that nothing reads.
     """
-    source = mapping.path if table is None else table
-    if source is None:
+    if given is not None:
+        return given, None, None
+    if mapping.path is None and not (on_spark and mapping.table):
         raise SpecError(
             "no account mapping is named",
             got="no accounts.path",
-            allowed="the path of a table of users and accounts",
+            allowed="the path of a table of users and accounts; on Spark a table's name too",
             hint="add `accounts: {path: …}`, or pass the table from Python",
         )
-    return source
+    if mapping.format is not None and not on_spark:
+        raise SpecError(
+            "the format of the account mapping is named, but nothing reads it",
+            got=f"format: {mapping.format}",
+            allowed="format with a path and `engine: spark`",
+            hint="add `engine: spark`, or leave out `format`",
+        )
+    return mapping.path, mapping.table, mapping.format
 
 
 def mapping_roles(mapping: AccountMapping) -> EventSchema:

@@ -108,7 +108,7 @@ def _chosen(path: str, table: str | None, held: list[tuple[str, str]]) -> tuple[
         "the database file has no such table" if table else "no table of the database is named",
         got=show(table) if table else f"{show(path)} with {len(held):,} tables and views",
         allowed=did_you_mean(table or "events", names),
-        hint="name the table: `table: …` in events of a configuration, table='…' in Python",
+        hint="name the table: `table: …` beside the path in a configuration, table='…' in Python",
     )
 
 

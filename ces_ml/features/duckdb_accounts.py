@@ -56,7 +56,8 @@ class DuckDBAccounts:
         table: Any = None,
     ) -> None:
         self._con, self._ask, self._mapping = con, ask, mapping
-        open_source(con, mapping_source(mapping, table), mapping_roles(mapping), "accounts_read")
+        source, name, _ = mapping_source(mapping, table)
+        open_source(con, source, mapping_roles(mapping), "accounts_read", table=name)
         con.execute("CREATE OR REPLACE TEMP VIEW source AS SELECT * FROM accounts_read")
         select = mapping_sql(mapping, column_types(con, "source"), ask)
         con.execute(f"CREATE TEMP TABLE accounts AS {select}")

@@ -139,7 +139,8 @@ class SparkSqlSession:
 
     def _open_accounts(self, mapping: AccountMapping, table: Any) -> None:
         """Make ``accounts``, kept by the executors."""
-        opened = self._open(mapping_source(mapping, table), mapping_roles(mapping))
+        source, name, form = mapping_source(mapping, table, on_spark=True)
+        opened = self._open(source, mapping_roles(mapping), table=name, form=form)
         select = make_mapping(
             opened, mapping, _DIALECT, lambda query: tuple(self.spark.sql(query).first() or ())
         )

@@ -323,7 +323,7 @@ class TrainingConfig(SpecModel):
         Where files and the store are does not, nor what is only reported beside it, nor what the
         leak audit may find, nor the ceiling.
         """
-        places: Any = {"path": True, "table": True, "accounts": {"path": True}}
+        places: Any = {"path": True, "table": True, "accounts": {"path", "table", "format"}}
         places |= {"adbc": {"uri", "uri_env", "options", "options_env"}}
         beside: Any = dict.fromkeys(("tracking", "promotion", "audit", "backtest"), True)
         beside["events"] = places

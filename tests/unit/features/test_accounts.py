@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -147,6 +148,26 @@ def test_an_account_column_of_the_log_gives_way_to_the_mapping() -> None:
         log, CountSpec.of(["login"], window="7d"), schema=schema, account_table=seats
     )
     assert table.customer.tolist() == ["acme", "other"]
+
+
+def test_log_and_mapping_may_be_tables_of_one_database(tmp_path: Path) -> None:
+    path = tmp_path / "shop.duckdb"
+    with duckdb.connect(str(path)) as con:
+        con.register("log", simple())
+        con.execute("CREATE TABLE events AS SELECT * FROM log")
+        con.execute("CREATE TABLE seats AS SELECT 'u' AS user_id, 'acme' AS account_id")
+    options = {"schema": EventSchema(customer_col="user"), "table": "events"}
+    mapping = AccountMapping(path=str(path), table="seats")
+    table = build_counts(path, CountSpec.of(["login"], window="7d"), accounts=mapping, **options)
+    assert table.to_pandas()[["account_id", "login"]].values.tolist() == [["acme", 2]]
+    unnamed = mapping.model_copy(update={"table": None})
+    match = r"no table of the database is named\n.*2 tables"
+    refused(EventLogError, match, path, accounts=unnamed, **options)
+
+
+def test_an_address_of_a_mapping_stays_as_it_is() -> None:
+    assert AccountMapping(path="s3a://lake/seats").located("/jobs").path == "s3a://lake/seats"
+    assert AccountMapping(path="seats.csv").located("/jobs").path == "/jobs/seats.csv"
 
 
 def test_a_mapping_of_numbers_joins_a_log_of_numbers() -> None:
@@ -299,9 +320,12 @@ def test_specifications_that_make_no_sense_are_refused() -> None:
         schema = EventSchema(customer_col="user")
         refused(SpecError, match, simple(), schema=schema, accounts=mapping)
     schema = EventSchema(customer_col="user")
-    refused(
-        SpecError, "no account mapping is named", simple(), schema=schema, accounts=AccountMapping()
-    )
+    for mapping in (AccountMapping(), AccountMapping(table="seats")):
+        match = "no account mapping is named"
+        refused(SpecError, match, simple(), schema=schema, accounts=mapping)
+    match = "format of the account mapping is named, but nothing reads it"
+    mapping = AccountMapping(path="seats", format="delta")
+    refused(SpecError, match, simple(), schema=schema, accounts=mapping)
 
 
 def test_a_configuration_names_the_mapping(tmp_path: Path) -> None:

@@ -279,7 +279,6 @@ def test_what_spark_cant_read_is_refused_with_what_to_do(spark: Any, tmp_path: P
     refused(SpecError, "not named once", rows(), table="t")
     refused(SpecError, "not named once", None)
     refused(SpecError, "option threads is not one of", rows(), threads=2)
-    refused(SpecError, "join users to accounts", rows(), account_table=rows())
     refused(SpecError, "unknown option", rows(), memory="2GB")
     refused(SpecError, "no Spark session", rows(), spark=7)
     import duckdb

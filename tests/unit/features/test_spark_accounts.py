@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scipy.sparse as sp
 
 from ces_ml.errors import CesError
 from ces_ml.events import EventSchema
@@ -92,6 +94,16 @@ def same(found: CountTable, expected: CountTable) -> None:
     assert dict(found.not_counted) == dict(expected.not_counted)
 
 
+def stacked(blocks: list[CountTable]) -> CountTable:
+    """Return what a file of counts holds, written block by block."""
+    return replace(
+        blocks[0],
+        keys=pd.concat([b.keys for b in blocks], ignore_index=True),
+        X=sp.vstack([b.X for b in blocks]),
+        y=np.concatenate([b.outcomes for b in blocks]),
+    )
+
+
 def test_accounts_have_the_counts_outcomes_and_seats_that_duckdb_finds(spark: Any) -> None:
     rng = np.random.default_rng(7)
     log, mapping = events(rng), memberships(rng)
@@ -106,7 +118,8 @@ def test_accounts_have_the_counts_outcomes_and_seats_that_duckdb_finds(spark: An
     held = spark.sparkContext._jsc.getPersistentRDDs().size()
     frame = spark.createDataFrame(mapping)
     with SparkEngine(log, SCHEMA, accounts=TIMED, account_table=frame) as engine:
-        same(engine.table(SPEC, rows, outcome), expected)
+        blocks = list(engine.blocks(SPEC, rows, outcome, size=4))
+        same(stacked(blocks), expected)
         counts = engine.counts(SPEC, rows, outcome)
         assert counts.customer_col == "account_id"
         same(counts.to_table(), expected)
@@ -163,7 +176,12 @@ def forms(spark: Any, folder: Path) -> dict[str, Any]:
         text[name] = text[name].dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     text.to_csv(folder / "seats.csv", index=False)
     text.to_json(folder / "seats.jsonl", orient="records", lines=True)
-    return found | {name: folder / name for name in ("seats.csv", "seats.jsonl")}
+    found |= {name: folder / name for name in ("seats.csv", "seats.jsonl")}
+    found["spark"].createOrReplaceTempView("the_seats")
+    found["spark"].write.orc(str(folder / "orc"))
+    found["table"] = TIMED.model_copy(update={"table": "the_seats"})
+    found["format"] = TIMED.model_copy(update={"path": str(folder / "orc"), "format": "orc"})
+    return found
 
 
 def test_a_mapping_is_the_same_in_every_form(spark: Any, tmp_path: Path) -> None:
@@ -177,11 +195,14 @@ def test_a_mapping_is_the_same_in_every_form(spark: Any, tmp_path: Path) -> None
         # Spark reads nanoseconds as numbers: in one file, in the other, or in both.
         beside_ns = name in ("us.parquet", "ns[x].parquet")
         file = tmp_path / ("ns log.parquet" if beside_ns else "log.parquet")
-        with SparkEngine(file, SCHEMA, accounts=TIMED, account_table=table) as engine:
+        named = isinstance(table, AccountMapping)
+        options = {"accounts": table} if named else {"accounts": TIMED, "account_table": table}
+        with SparkEngine(file, SCHEMA, **options) as engine:
             found = engine.session.fetch("SELECT * FROM accounts ORDER BY user_id, from_us")
             assert [tuple(row.values()) for row in found.to_pylist()] == MEMBERSHIPS, name
             if "parquet" in name:
                 assert engine.profile() == expected, name
+    spark.catalog.dropTempView("the_seats")
 
 
 def seats(**columns: Any) -> pa.Table:
