@@ -77,8 +77,9 @@ def of_accounts(session: Session, profile: LogProfile) -> LogProfile:
     """
     if not session.by_account:
         return profile
-    events, users = session.unmapped()
     dropped = dict(profile.dropped)
+    # Who has no account has no customer: where nobody lacks one, the log need not be read again.
+    events, users = session.unmapped() if dropped["null_customer"] else (0, 0)
     dropped["null_customer"] -= events
     return replace(
         profile, dropped={**dropped, "no_account": events, "users_without_account": users}
