@@ -328,6 +328,16 @@ def test_specifications_that_make_no_sense_are_refused() -> None:
     refused(SpecError, match, simple(), schema=schema, accounts=mapping)
 
 
+@pytest.mark.parametrize("role", ["event_col", "timestamp_col", "value_col", "arrival_col"])
+def test_accounts_are_called_like_nothing_that_is_read_from_the_log(role: str) -> None:
+    seats = pd.DataFrame({"user_id": ["u"], "THE_COL": [7]})
+    schema = EventSchema(customer_col="user").model_copy(update={role: "the_col"})
+    log = simple().rename(columns={"event_type": "the_col"})
+    match = rf"account column has another role in the log\n.*{role} 'the_col'"
+    mapping = AccountMapping(account_col="THE_COL")
+    refused(SpecError, match, log, schema=schema, accounts=mapping, account_table=seats)
+
+
 def test_a_configuration_names_the_mapping(tmp_path: Path) -> None:
     (tmp_path / "job").mkdir()
     rows = [
