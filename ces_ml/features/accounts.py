@@ -105,19 +105,29 @@ def named_accounts(
     Raises
     ------
     SpecError
-        If accounts would be called like users. Capitals don't tell columns apart in DuckDB, and a
-        configuration means the same on every engine.
+        If accounts would be called like users, or like another column that is read. Capitals don't
+        tell columns apart in DuckDB, and a configuration means the same on every engine.
     """
     if table is not None and mapping is None:
         mapping = AccountMapping()
-    if mapping is None or mapping.account_col.casefold() != schema.customer_col.casefold():
-        return mapping
-    raise SpecError(
-        "accounts and users can't be one column",
-        got=f"account_col {show(mapping.account_col)} and customer_col {show(schema.customer_col)}",
-        allowed="customer_col: the user in the log; account_col: another name",
-        hint="correct account_col or customer_col",
-    )
+    if mapping is None:
+        return None
+    for role in ("customer_col", "event_col", "timestamp_col", "value_col", "arrival_col"):
+        column = getattr(schema, role)
+        if column is None or column.casefold() != mapping.account_col.casefold():
+            continue
+        of_users = role == "customer_col"
+        raise SpecError(
+            "accounts and users can't be one column"
+            if of_users
+            else "the account column has another role in the log",
+            got=f"account_col {show(mapping.account_col)} and {role} {show(column)}",
+            allowed="customer_col: the user in the log; account_col: another name"
+            if of_users
+            else "a name that no column of the event schema has",
+            hint=f"correct account_col or {role}",
+        )
+    return mapping
 
 
 def mapping_source(
