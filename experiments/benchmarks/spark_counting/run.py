@@ -131,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sizes", nargs="+", default=["2m", "20m"])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--warm", type=int, default=5, help="runs of each before the clock starts")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--output", type=Path, default=HERE / "results.json")
     arguments = parser.parse_args()
@@ -139,6 +140,7 @@ def main() -> None:
         "machine": f"local[{arguments.cores}], {os.cpu_count()} cores",
         "versions": {"pyspark": version("pyspark")},
         "rounds": arguments.rounds,
+        "warm": arguments.warm,
         "sizes": {},
     }
     for size in arguments.sizes:
@@ -155,6 +157,9 @@ def main() -> None:
             "ours, the query": query,
             "ours, from the path": lambda s=size: counted(spark, s),
         }
+        for _ in range(arguments.warm):  # until the JVM has compiled what it will
+            for work in peers.values():
+                work()
         runs: dict[str, list[float]] = {name: [] for name in peers}
         order = random.Random(0)
         for turn in range(arguments.rounds):
