@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from ces_ml.errors import SpecError, show
-from ces_ml.features.spark_folder import write_folder
+from ces_ml.features.spark_folder import left_between_renames, read_folder, write_folder
 from ces_ml.features.spark_start import cause, own_session, started
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
@@ -124,8 +125,9 @@ class SparkCounts:
         """Write the rows to a folder of Parquet files, on any file system that Spark reaches.
 
         They are written beside the folder and renamed when all of them are there: a job that is
-        killed leaves the old folder as it was. On object stores, where a folder can't be renamed
-        at once, write `frame` to a Delta or Iceberg table instead.
+        killed leaves the old folder as it was, and ``_ces_ml_writing_…`` beside it, which a later
+        write removes when nothing in it changed for 7 days. On object stores, where a folder can't
+        be renamed at once, write `frame` to a Delta or Iceberg table instead.
 
         Parameters
         ----------
@@ -180,13 +182,19 @@ def read_spark_counts(path: str, spark: Any = None) -> SparkCounts:
     own = own_session(started(spark))
     try:
         about = _About.parse(json.loads(_text(own, path)))
-        frame = own.read.parquet(path)
+        frame = read_folder(own, path)
     except (PySparkException, Py4JError, ValueError) as error:
+        got, hint = f"{show(path)}: {cause(error)}", "check the path, or count the log again"
+        with suppress(Py4JError):  # of a path that nothing reads, the first error says enough
+            left = left_between_renames(own, path, _ABOUT)
+            if left is not None:
+                got = f"no folder at {show(path)}; a job that was killed left {show(left, 300)}"
+                hint = "rename that folder, or count the log again: the next write puts it back"
         raise SpecError(
             "the folder holds no counts that can be read",
-            got=f"{show(path)}: {cause(error)}",
+            got=got,
             allowed="a folder that SparkCounts.write has written",
-            hint="check the path, or count the log again",
+            hint=hint,
         ) from error
     return SparkCounts(
         frame, about.spec, about.customer_col, about.design, about.report, about.not_counted

@@ -9,7 +9,7 @@ from typing import Any
 
 from ces_ml.events import EventSchema
 from ces_ml.features import SparkEngine
-from ces_ml.features.spark_folder import write_folder
+from ces_ml.features.spark_folder import read_folder, write_folder
 from ces_ml.scoring.distributed import score_spark
 from ces_ml.spec import parse_as_of
 from ces_ml.training.score_files import SCORE_FORMATS
@@ -81,7 +81,7 @@ def score_to_folder(
         }
         write_folder(named, output, _ABOUT, json.dumps(about, ensure_ascii=False))
         # From the folder: counting again would cost as much as all of it.
-        rows = named.sparkSession.read.parquet(output).groupBy("band").count().collect()
+        rows = read_folder(named.sparkSession, output).groupBy("band").count().collect()
     found = {row["band"]: int(row["count"]) for row in rows}
     bands = {band.name: found.get(band.name, 0) for band in weight_set.bands}
     return bands, {**counts.report, "rows": sum(bands.values())}, dict(counts.not_counted)

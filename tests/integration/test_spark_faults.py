@@ -15,6 +15,7 @@ import pytest
 
 from ces_ml.errors import MissingDependencyError, SpecError
 from ces_ml.features import SparkEngine, build_counts, read_spark_counts
+from ces_ml.features.spark_folder import SILENT_MS
 from ces_ml.features.spark_start import classic, started
 from ces_ml.spec import CountSpec, parse_as_of
 
@@ -122,15 +123,19 @@ def test_a_driver_that_is_lost_while_it_writes_leaves_the_old_counts_whole(
         [("a", "buy", "2024-01-02T00:00:00Z")],
         "customer_id string, event_type string, timestamp string",
     )
-    with SparkEngine(old) as engine:
-        engine.counts(SPEC, parse_as_of("2024-01-03")).write(str(tmp_path / "counts"))
+
+    def count() -> None:
+        with SparkEngine(old) as engine:
+            engine.counts(SPEC, parse_as_of("2024-01-03")).write(str(tmp_path / "counts"))
+
+    count()
     before = {p.name: p.read_bytes() for p in (tmp_path / "counts").iterdir()}
     os.mkfifo(tmp_path / "pipe")
     pipe = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     process = start(tmp_path, "local[1]", "driver")
     try:
         reached, _, _ = select.select([pipe], [], [], 300)
-        written = list(tmp_path.glob("_ces_ml_writing_*/**/part-*.parquet"))
+        written = list(tmp_path.glob("_ces_ml_writing_counts_*/**/part-*.parquet"))
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         os.close(pipe)
@@ -141,6 +146,14 @@ def test_a_driver_that_is_lost_while_it_writes_leaves_the_old_counts_whole(
     assert read_spark_counts(str(tmp_path / "counts"), spark).to_table().X.toarray().tolist() == [
         [0.0, 1.0]
     ]
+    [left] = tmp_path.glob("_ces_ml_writing_*")
+    count()
+    assert left.exists()  # its job might be writing still
+    long_ago = left.stat().st_mtime - SILENT_MS / 1000 - 3600
+    for path in (left, *left.rglob("*")):
+        os.utime(path, (long_ago, long_ago))
+    count()
+    assert not left.exists()
 
 
 @pytest.mark.slow

@@ -88,10 +88,9 @@ def test_every_measure_is_the_same_collected_in_spark_and_in_files(
     with SparkEngine(log, schema) as engine:
         counts = engine.counts(spec, parse_as_of(when["as_of"]), outcome)
         same(counts.to_table(), expected)
-        counts.write(str(tmp_path / "counts"))
-        counts.write(str(tmp_path / "counts"))  # replaces the first
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.parquet", "counts"]
-    read = read_spark_counts(str(tmp_path / "counts"))
+        counts.write(str(tmp_path / "counts [of] {all}"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.parquet", "counts [of] {all}"]
+    read = read_spark_counts(str(tmp_path / "counts [of] {all}"))
     same(read.to_table(), expected)
 
 
