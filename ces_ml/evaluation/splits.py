@@ -14,7 +14,7 @@ from ces_ml.errors import EventLogError, SpecError, show
 from ces_ml.spec import CountTable, OutcomeSpec, parse_moment
 from ces_ml.spec.purging import known_by, places
 
-__all__ = ["CUSTOMERS", "TimeSplit", "customers_to_test", "split_by_time"]
+__all__ = ["CUSTOMERS", "TimeSplit", "choose_start", "customers_to_test", "split_by_time"]
 
 #: What a split may do with the customers, and what that means.
 CUSTOMERS: dict[str, str] = {
@@ -120,7 +120,9 @@ def split_by_time(
     if test_from is not None:
         start = _to_us(parse_moment(test_from))
     else:
-        found = _choose_start(moments, y, train_pool, test_pool, outcome.reach, test_share)
+        rows, good = np.ones(len(table), dtype=np.int64), (y == 1).astype(np.int64)
+        pools = train_pool, test_pool
+        found = choose_start(moments, rows, good, pools, outcome.reach, test_share)
         if found is None:
             return _by_customer(y, moments, customers_to_test(table.customer, test_share, seed))
         start = found
@@ -145,27 +147,48 @@ def split_by_time(
     return _frozen(train, test, purged, set_aside, _moment(start), "; ".join(words))
 
 
-def _choose_start(
+def choose_start(
     moments: NDArray[np.int64],
-    y: NDArray[Any],
-    train_pool: NDArray[np.bool_],
-    test_pool: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    good: NDArray[np.int64],
+    pools: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     reach: int,
     test_share: float,
 ) -> int | None:
-    """Return the first `as_of` of the test rows; None where time can't divide the rows."""
-    if not train_pool.any() or not test_pool.any():
+    """Return the first `as_of` of the test rows; None where time can't divide the rows.
+
+    Parameters
+    ----------
+    moments : ndarray of int64, of shape (n_groups,)
+        The `as_of` of a group of rows, in UTC microseconds; a row may be a group.
+    rows, good : ndarray of int64, of shape (n_groups,)
+        Rows of the group, and how many of them have the good outcome.
+    pools : (ndarray of bool, ndarray of bool), of shape (n_groups,)
+        Groups whose customers may be trained on, and those whose customers may be tested on.
+    reach : int
+        Gap and horizon of the outcome, in microseconds.
+    test_share : float
+        See `split_by_time`, which divides rows by this moment.
+
+    Examples
+    --------
+    >>> every, ones = np.ones(4, dtype=bool), np.ones(4, dtype=np.int64)
+    >>> choose_start(np.arange(4), 10 * ones, 5 * ones, (every, every), 1, 0.3)
+    3
+    """
+    train, test = pools
+    if not train.any() or not test.any():
         return None
-    starts = np.unique(moments[test_pool])
-    n_test, good_test = _count(moments, y, test_pool, starts, "from")
-    n_train, good_train = _count(moments, y, train_pool, starts - reach, "to")
+    starts = np.unique(moments[test])
+    n_test, good_test = _count(moments, rows, good, test, starts, "from")
+    n_train, good_train = _count(moments, rows, good, train, starts - reach, "to")
     possible = n_train > 0
     both = (good_test > 0) & (good_test < n_test) & (good_train > 0) & (good_train < n_train)
     if (possible & both).any():
         possible &= both
     if not possible.any():
         return None
-    distance = np.abs(n_test / test_pool.sum() - test_share)
+    distance = np.abs(n_test / rows[test].sum() - test_share)
     distance[~possible] = np.inf
     closest = np.flatnonzero(distance <= distance.min() + 1e-9)
     return int(starts[closest[-1]])
@@ -173,20 +196,22 @@ def _choose_start(
 
 def _count(
     moments: NDArray[np.int64],
-    y: NDArray[Any],
+    rows: NDArray[np.int64],
+    good: NDArray[np.int64],
     pool: NDArray[np.bool_],
     at: NDArray[np.int64],
     side: str,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return how many rows of the pool lie from (or up to) every moment, and how many are good."""
     order = np.argsort(moments[pool], kind="stable")
-    good = np.concatenate([[0], np.cumsum(y[pool][order], dtype=np.int64)])
-    n = len(order)
+    before, good_before = (
+        np.concatenate([[0], np.cumsum(n[pool][order], dtype=np.int64)]) for n in (rows, good)
+    )
     if side == "from":
         place = np.searchsorted(moments[pool][order], at, side="left")
-        return n - place, good[n] - good[place]
+        return before[-1] - before[place], good_before[-1] - good_before[place]
     place = np.searchsorted(moments[pool][order], at, side="right")
-    return place, good[place]
+    return before[place], good_before[place]
 
 
 def _by_customer(

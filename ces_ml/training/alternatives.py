@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from ces_ml.errors import CesError
-from ces_ml.evaluation import TimeSplit, loss_difference, split_by_time
+from ces_ml.evaluation import TimeSplit, loss_difference
 from ces_ml.linear import ConstrainedLogisticRegression
 from ces_ml.linear.refits import Refits
 from ces_ml.linear.rows import column_spread
@@ -20,7 +20,8 @@ from ces_ml.spec.count_table import CountTable
 from ces_ml.training import fitting
 from ces_ml.training.backtesting import past_and_next
 from ces_ml.training.config import TrainingConfig
-from ces_ml.training.counting import count_for_training
+from ces_ml.training.counting import counted_for_training, looked_at_in_words
+from ces_ml.training.dividing import divided
 
 __all__ = ["KINDS", "Alternative", "Alternatives", "alternative_stages", "alternatives"]
 
@@ -79,7 +80,7 @@ class Alternatives:
     found : tuple of Alternative
         The fitted weights first.
     notes : tuple of str
-        What was looked for and not found, and why.
+        What was looked for and not found, and why; which rows were looked at, if not all.
     """
 
     config: TrainingConfig
@@ -111,7 +112,9 @@ def alternatives(
     toward `hand_set`, and the steadiest weights: those of a stronger penalty whose weights, in
     spreads of their counts, change least from fold to fold of the backtest. All are fitted on the
     training rows, and are weighed by the same held-out rows: what these say of a set that was
-    chosen by them flatters it a little. Sets equal to the fitted one are not listed.
+    chosen by them flatters it a little. Sets equal to the fitted one are not listed. Of rows that
+    are too many for this process (``events.driver_rows`` with ``engine: spark``) all are those that
+    `train` looks at: every row of some customers.
 
     Parameters
     ----------
@@ -145,15 +148,9 @@ def alternatives(
     """
     counting, fitting_, *looking = _STAGES
     progress(counting)
-    table, _ = count_for_training(config, events, labels=labels, treated=treated)
-    split = split_by_time(
-        table,
-        config.outcome,
-        test_from=config.split.test_from,
-        test_share=config.split.test_share,
-        customers=config.split.customers,
-        seed=config.seed,
-    )
+    counted = counted_for_training(config, events, labels=labels, treated=treated, keep=False)
+    table = counted.table
+    split = divided(config, table, counted.test_from)
     progress(fitting_)
     lean = config.model_copy(
         update={
@@ -164,7 +161,7 @@ def alternatives(
     model = fitting.fit(lean, table, split, progress=lambda stage: None).model
     judge = _Judge(config, table, split, model)
     found = [judge.alternative("fitted", KINDS["fitted"], model)]
-    notes: list[str] = []
+    notes = list(looked_at_in_words(table.report))
     with warnings.catch_warnings():
         # Many fits are tried; the one that training keeps has warned by now.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -29,7 +29,9 @@ def backtest(
     fits as `train` would with ``test_from`` at the block's first moment, on rows whose outcome was
     known by then, and is tested on the rows of that block alone. With ``split: {customers:
     disjoint}`` no customer is on both sides. What `split` says of `test_from` and `test_share` is
-    not used, and neither are points, prices and recalibration: calibration is that of the fit.
+    not used, and neither are points, prices and recalibration: calibration is that of the fit. Of
+    rows that are too many for this process (``events.driver_rows`` with ``engine: spark``) all
+    folds are those that `train` looks at: every row of some customers.
 
     Parameters
     ----------
@@ -54,7 +56,8 @@ def backtest(
     Warns
     -----
     CesWarning
-        If a block has one outcome only, so that nothing can be measured on it.
+        If a block has one outcome only, so that nothing can be measured on it; with their number,
+        if not all rows are looked at.
 
     Examples
     --------

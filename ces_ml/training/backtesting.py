@@ -24,6 +24,7 @@ from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.purging import Fold, purged_folds
 from ces_ml.training import fitting
 from ces_ml.training.config import BacktestConfig, TrainingConfig
+from ces_ml.training.counting import looked_at_in_words
 from ces_ml.weights.scale import sigmoid
 
 __all__ = ["BacktestFold", "BacktestResult", "backtest_of", "fold_stages", "past_and_next"]
@@ -123,10 +124,16 @@ class BacktestResult:
             found |= {"backtest/roc_auc": float(np.mean(auc)), "backtest/roc_auc_worst": min(auc)}
         return found
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which rows were looked at, if not all."""
+        return looked_at_in_words(self.sample)
+
     def as_dict(self) -> dict[str, Any]:
         """Return everything as values of JSON."""
         return {
             "name": self.config.name,
+            "notes": list(self.notes),
             "folds": self.table,
             "weights": [
                 # Nested: a term may be called like a key beside it.

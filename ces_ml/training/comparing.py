@@ -23,6 +23,7 @@ from ces_ml.evaluation import (
     paired_differences,
 )
 from ces_ml.training.config import TrainingConfig
+from ces_ml.training.counting import looked_at_in_words
 from ces_ml.training.held_out import HeldOut, count_held_out
 from ces_ml.training.weight_changes import (
     RankFlip,
@@ -340,8 +341,9 @@ def _notes(
     sets: Mapping[str, WeightSet], config: TrainingConfig | None, held: HeldOut | None
 ) -> tuple[str, ...]:
     """Return what stands between the numbers and belief in them; rows seen are warned of too."""
-    notes = []
+    notes: list[str] = []
     if held is not None and config is not None:
+        notes += looked_at_in_words(held.rows.report)
         for name, found in held.scored.items():
             if found.seen is None:
                 notes.append(f"{show(name)} does not say what it learned from")

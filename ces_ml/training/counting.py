@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
 from ces_ml.errors import CesWarning, EventLogError
 from ces_ml.features import Engine, LogProfile, SparkCounts, SparkEngine
 from ces_ml.features import resolve_counts as resolved
+from ces_ml.spec.as_of import AsOf
 from ces_ml.spec.count_table import CountTable
+from ces_ml.spec.counts import CountSpec
 from ces_ml.training.config import TrainingConfig
+from ces_ml.training.dividing import first_held_out
 from ces_ml.training.opening import open_log, rows_of
 from ces_ml.training.rivals import history_asked
 
-__all__ = ["Counted", "count_for_training", "counted_for_training"]
+__all__ = [
+    "Counted",
+    "Reached",
+    "count_for_training",
+    "counted_for_training",
+    "looked_at_in_words",
+    "reached",
+]
 
 Look = Callable[[Engine, CountTable], None]
 
@@ -34,11 +45,14 @@ class Counted:
         What the log holds.
     in_spark : SparkCounts or None
         All rows, kept by Spark, where `table` does not hold them.
+    test_from : datetime or None
+        From when on rows are held out, where all rows say it and `table` does not hold them.
     """
 
     table: CountTable
     profile: LogProfile
     in_spark: SparkCounts | None = None
+    test_from: datetime | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -63,6 +77,8 @@ def count_for_training(
 ) -> tuple[CountTable, LogProfile]:
     """Count what the configuration asks for, with outcomes, into this process.
 
+    With ``engine: spark`` and more than ``events.driver_rows`` rows, those of some customers.
+
     Parameters
     ----------
     config : TrainingConfig
@@ -81,8 +97,15 @@ def count_for_training(
         If all outcomes are of one class, or as `build_counts`.
     ConfigError
         If no log is named.
+
+    Warns
+    -----
+    CesWarning
+        With their number, if the rows are those of some customers.
     """
-    found = _counted(config, (events, labels, treated), look, most=None)
+    found = counted_for_training(
+        config, events, labels=labels, treated=treated, look=look, keep=False
+    )
     return found.table, found.profile
 
 
@@ -93,6 +116,7 @@ def counted_for_training(
     labels: Any = None,
     treated: Any = None,
     look: Look | None = None,
+    keep: bool = True,
     step: int | None = None,
 ) -> Counted:
     """Count what the configuration asks for, with outcomes; see `count_for_training`.
@@ -105,6 +129,9 @@ def counted_for_training(
     config : TrainingConfig
     events, labels, treated : path, frame, table or relation, optional
     look : callable, optional
+    keep : bool, default=True
+        Whether Spark counts and keeps all rows, where they stay there. If not, it counts those of
+        the table only, and a warning says so.
     step : int, optional
         By default so that the table has about ``events.driver_rows`` rows.
 
@@ -112,33 +139,15 @@ def counted_for_training(
     -------
     Counted
     """
-    most = config.events.driver_rows if config.events.engine == "spark" else None
-    return _counted(config, (events, labels, treated), look, most=most, step=step)
-
-
-def _counted(
-    config: TrainingConfig,
-    given: tuple[Any, Any, Any],
-    look: Look | None,
-    *,
-    most: int | None,
-    step: int | None = None,
-) -> Counted:
-    events, labels, treated = given
     with open_log(config, events) as engine:
         profile = engine.profile()
         spec = resolved(engine, config.counts, config.outcome)
-        rows, kept = rows_of(config, labels), None
-        if most is not None and isinstance(engine, SparkEngine):
-            counts = engine.counts(spec, rows, config.outcome, treated=treated)
-            n = engine.rows()
-            if n > most:
-                kept = replace(counts, frame=_kept(counts.frame))
-                table = _sample(kept, n, step or -(-n // most))
-                engine.look_at(table)
-        if kept is None:
-            table = engine.table(spec, rows, config.outcome, treated=treated)
+        rows = rows_of(config, labels)
+        found = reached(engine, config, spec, rows, treated=treated, keep=keep, step=step)
+        table, kept = found.table, found.in_spark
         try:
+            if isinstance(engine, SparkEngine) and found.sampled:
+                engine.look_at(table)
             if history_asked(config, table):
                 table = replace(table, history=engine.history(spec))
             if look is not None:
@@ -148,7 +157,88 @@ def _counted(
             if kept is not None:
                 kept.frame.unpersist()
             raise
-    return Counted(table, profile, kept)
+    return Counted(table, profile, kept, found.test_from)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Rows that came to this process, and what is known of all.
+
+    Parameters
+    ----------
+    table : CountTable
+    in_spark : SparkCounts or None
+    test_from : datetime or None
+        See `Counted`.
+    sampled : bool
+        Whether the table holds the rows of some customers only.
+    """
+
+    table: CountTable
+    in_spark: SparkCounts | None = None
+    test_from: datetime | None = None
+    sampled: bool = False
+
+
+def reached(
+    engine: Engine,
+    config: TrainingConfig,
+    spec: CountSpec,
+    rows: AsOf | None,
+    *,
+    treated: Any = None,
+    keep: bool = False,
+    step: int | None = None,
+) -> Reached:
+    """Count rows with outcomes and bring them here: all, or where they are too many a sample.
+
+    Too many are more than ``events.driver_rows`` with ``engine: spark``. The sample is then that of
+    every job over the same rows: all rows of customers that a hash of their ids chooses.
+
+    Parameters
+    ----------
+    engine : Engine
+    config : TrainingConfig
+    spec : CountSpec
+    rows : AsOf, optional
+    treated : path, frame or table, optional
+    keep, step
+        As in `counted_for_training`.
+    """
+    most = config.events.driver_rows
+    if isinstance(engine, SparkEngine):
+        counts = engine.counts(spec, rows, config.outcome, treated=treated)
+        n = engine.rows()
+        if n > most:
+            all_rows = engine.place.frame("SELECT customer_id, as_of_us, y FROM cu")
+            kept = replace(counts, frame=_kept(counts.frame)) if keep else None
+            try:
+                table = _sample(kept or counts, n, step or -(-n // most))
+                start = first_held_out(all_rows, config)
+            except BaseException:
+                if kept is not None:
+                    kept.frame.unpersist()
+                raise
+            if kept is None:
+                warnings.warn(looked_at_in_words(table.report)[0], CesWarning, stacklevel=4)
+            return Reached(table, kept, start, sampled=True)
+    return Reached(engine.table(spec, rows, config.outcome, treated=treated))
+
+
+def looked_at_in_words(report: Mapping[str, int]) -> tuple[str, ...]:
+    """Return a sentence where a table holds the rows of some customers only, else nothing.
+
+    Examples
+    --------
+    >>> looked_at_in_words({"rows": 9000, "rows_looked_at": 3012})[0]
+    'looked at are 3,012 of 9,000 rows, all rows of some customers: see events.driver_rows'
+    """
+    if "rows_looked_at" not in report:
+        return ()
+    return (
+        f"looked at are {report['rows_looked_at']:,} of {report['rows']:,} rows, all rows of some "
+        "customers: see events.driver_rows",
+    )
 
 
 def _kept(frame: Any) -> Any:

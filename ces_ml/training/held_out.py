@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ces_ml.evaluation import TimeSplit, split_by_time
+from ces_ml.evaluation import TimeSplit
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
 from ces_ml.spec.terms import Term
 from ces_ml.training.config import TrainingConfig
+from ces_ml.training.counting import reached
+from ces_ml.training.dividing import divided
 from ces_ml.training.opening import open_log, rows_of
 from ces_ml.weights import WeightSet, band_names, probabilities, raw_scores, scores
 
@@ -81,7 +83,8 @@ def count_held_out(
     """Count the terms of every weight set in one pass, and score the rows that are held out.
 
     The configuration gives the log, the rows, the outcome and the split; what is counted comes
-    from the weight sets.
+    from the weight sets. With ``engine: spark`` and more than ``events.driver_rows`` rows they are
+    those of some customers, as in `train`, and a warning says so.
 
     Raises
     ------
@@ -92,15 +95,9 @@ def count_held_out(
     """
     spec, columns = _union(sets)
     with open_log(config, events) as engine:
-        table = engine.table(spec, rows_of(config, labels), config.outcome, treated=treated)
-    split = split_by_time(
-        table,
-        config.outcome,
-        test_from=config.split.test_from,
-        test_share=config.split.test_share,
-        customers=config.split.customers,
-        seed=config.seed,
-    )
+        found = reached(engine, config, spec, rows_of(config, labels), treated=treated)
+    table = found.table
+    split = divided(config, table, found.test_from)
     rows = table.take(split.test)
     scored = {}
     for name, weight_set in sets.items():

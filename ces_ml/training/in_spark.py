@@ -7,7 +7,6 @@ as all rows are here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,7 +17,6 @@ import pandas as pd
 from ces_ml.errors import SpecError
 from ces_ml.evaluation import TimeSplit
 from ces_ml.evaluation.distributed import SparkMetrics, spark_metrics
-from ces_ml.evaluation.splits import customers_to_test
 from ces_ml.features import SparkCounts
 from ces_ml.linear import ConstrainedLogisticRegression
 from ces_ml.linear.distributed import SparkRows
@@ -26,6 +24,7 @@ from ces_ml.scoring.distributed import score_spark
 from ces_ml.spec.count_table import CountTable
 from ces_ml.spec.counts import CountSpec
 from ces_ml.training.config import TrainingConfig
+from ces_ml.training.dividing import for_test
 from ces_ml.training.learned import Learned
 from ces_ml.training.sureness import Sureness
 from ces_ml.weights import WeightSet
@@ -106,7 +105,7 @@ class RowsInSpark:
 
     @classmethod
     def of(cls, counts: SparkCounts, config: TrainingConfig, split: TimeSplit) -> Self:
-        """Divide all rows by the rule of `split_by_time`, from the moment that the sample chose.
+        """Divide all rows by the rule of `split_by_time`, from the moment that divides the sample.
 
         The first held-out row is that of all rows, so it may stand before that of the sample.
         """
@@ -115,7 +114,7 @@ class RowsInSpark:
         frame, moment = counts.frame, F.unix_micros("as_of")
         share, seed = config.split.test_share, config.seed
         shared = config.split.customers == "shared" and split.test_from is not None
-        tested = F.lit(True) if shared else _for_test(share, seed)(F.col("customer_id"))
+        tested = F.lit(True) if shared else for_test(share, seed)(F.col("customer_id"))
         trained = F.lit(True) if shared else ~tested
         if split.test_from is None:
             return cls(counts, frame.where(trained), frame.where(tested))
@@ -198,17 +197,6 @@ class RowsInSpark:
     @property
     def _weight(self) -> str | None:
         return "sample_weight" if self.counts.has_weight else None
-
-
-def _for_test(share: float, seed: int) -> Callable[[Any], Any]:
-    """Return the function of Spark that says which customers are held out."""
-    from pyspark.sql.functions import pandas_udf
-
-    def chosen(customer: pd.Series) -> pd.Series:
-        return pd.Series(customers_to_test(customer, share, seed))
-
-    found: Callable[[Any], Any] = pandas_udf(chosen, "boolean")
-    return found
 
 
 def _design(spec: CountSpec, X: Any) -> Any:

@@ -19,7 +19,6 @@ from ces_ml.evaluation import (
     TimeSplit,
     VendorBar,
     data_verdict,
-    split_by_time,
 )
 from ces_ml.features import LogProfile
 from ces_ml.linear import AlphaChoice, Path, Points, RulePrice, SolverResult, WeightIntervals
@@ -30,6 +29,7 @@ from ces_ml.training.backtesting import BacktestResult, backtest_of, fold_stages
 from ces_ml.training.calibrating import calibration_of
 from ces_ml.training.config import TrainingConfig
 from ces_ml.training.counting import Counted, counted_for_training
+from ces_ml.training.dividing import divided
 from ces_ml.training.evaluating import evaluated
 from ces_ml.training.in_spark import AllRows, RowsInSpark
 from ces_ml.training.sureness import Sureness
@@ -218,14 +218,7 @@ def learned_from(
     table = counted.table
     leaks.check(table)
     progress(_SPLITTING)
-    split = split_by_time(
-        table,
-        config.outcome,
-        test_from=config.split.test_from,
-        test_share=config.split.test_share,
-        customers=config.split.customers,
-        seed=config.seed,
-    )
+    split = divided(config, table, counted.test_from)
     data = _enough(data_verdict(table.take(split.train)))
     in_spark = None
     if counted.in_spark is not None:

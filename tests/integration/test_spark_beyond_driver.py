@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,32 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import log_loss
+from typer.testing import CliRunner
 
+from ces_ml.cli.main import app
 from ces_ml.datasets import make_event_history
+from ces_ml.errors import CesWarning
 from ces_ml.evaluation import split_by_time
 from ces_ml.features import SparkCounts
-from ces_ml.spec import CountSpec
+from ces_ml.spec import CountSpec, CountTable
 from ces_ml.tracking import Tracker
-from ces_ml.training import TrainingConfig, TrainingResult, record, train
+from ces_ml.training import (
+    TrainingConfig,
+    TrainingResult,
+    alternatives,
+    compare_weight_sets,
+    dividing,
+    record,
+    train,
+)
 from ces_ml.training.auditing import LeakAudit
-from ces_ml.training.counting import counted_for_training
+from ces_ml.training.backtesting import backtest_of
+from ces_ml.training.counting import count_for_training, counted_for_training
+from ces_ml.training.dividing import divided, first_held_out
 from ces_ml.training.in_spark import RowsInSpark
 from ces_ml.training.job import learned_from
+from ces_ml.weights import probabilities, raw_scores
 
 YAML = """
 name: trial_conversion
@@ -31,7 +47,6 @@ counts:
     window: 28d
     half_life: 14d
     transform: log1p
-split: {test_from: 2025-04-14}
 model:
   rules: [login >= 0, demo_booked >= webinar_attended, support_ticket <= 0, error_seen <= 0]
 evaluation: {ceiling: false, replicates: 50}
@@ -130,18 +145,27 @@ def test_a_job_that_looks_at_some_customers_still_fits_all_rows(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "split",
+    ("split", "by_time"),
     [
-        {"test_from": "2025-02-20"},
-        {"test_from": "2025-02-20", "customers": "disjoint", "test_share": 0.4},
-        {"test_share": 0.4},
+        ({"test_from": "2025-02-20"}, True),
+        ({"test_from": "2025-02-20", "customers": "disjoint", "test_share": 0.4}, True),
+        ({"test_share": 0.6}, True),
+        ({"customers": "disjoint", "test_share": 0.3}, True),
+        ({"test_share": 0.4}, False),
     ],
-    ids=["by time", "by time and customer", "by customer alone"],
+    ids=[
+        "by time",
+        "by time and customer",
+        "moment chosen",
+        "among customers",
+        "by customer alone",
+    ],
 )
-def test_rows_in_spark_are_divided_as_a_table_is(spark: Any, split: dict[str, Any]) -> None:
-    moments = ["2025-01-01", "2025-02-10", "2025-03-01"] if "test_from" in split else ["2025-03-01"]
-    body = YAML.replace("split: {test_from: 2025-04-14}", f"split: {split}")
-    config = TrainingConfig.from_yaml(body)
+def test_rows_in_spark_are_divided_as_a_table_is(
+    spark: Any, split: dict[str, Any], by_time: bool
+) -> None:
+    moments = ["2025-01-01", "2025-02-10", "2025-03-01"] if by_time else ["2025-03-01"]
+    config = TrainingConfig.from_yaml(YAML + f"split: {split}\n")
     keys = [(f"c{k}", pd.Timestamp(m, tz="UTC")) for m in moments for k in range(40)]
     spec = CountSpec.of(["login"], window="30d")
     rows = pd.DataFrame(keys, columns=["customer_id", "as_of"])
@@ -154,7 +178,100 @@ def test_rows_in_spark_are_divided_as_a_table_is(spark: Any, split: dict[str, An
     table = counts.to_table()
     expected = split_by_time(table, config.outcome, **config.split.model_dump(), seed=config.seed)
     found = RowsInSpark.of(counts, config, expected)
+    every = frame.selectExpr("customer_id", "UNIX_MICROS(as_of) AS as_of_us", "y")
+    chosen = first_held_out(every, config)
+    assert chosen == (None if "test_from" in split else expected.test_from)
+    assert (chosen is not None) == (by_time and "test_from" not in split)
     for mask, side in ((expected.train, found.train), (expected.test, found.test)):
         theirs = replace(counts, frame=side).to_table()
         pd.testing.assert_frame_equal(theirs.keys, table.take(mask).keys)
         assert 0 < len(theirs) < len(table)
+
+
+@pytest.mark.slow
+def test_rows_of_too_many_moments_leave_the_moment_to_the_sample(
+    spark: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dividing, "MOST_MOMENTS", 99)
+    every = spark.range(200).selectExpr(
+        "id AS customer_id", "(id DIV 2) * 86400000000 AS as_of_us", "CAST(id % 2 AS TINYINT) AS y"
+    )
+    config = TrainingConfig.from_yaml(YAML)
+    assert first_held_out(every, config) is None
+    assert first_held_out(every.where("id < 198"), config) is not None
+
+
+@pytest.fixture(scope="module")
+def few(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A job with at most a third of its rows in this process, with two folds of the past."""
+    file = tmp_path_factory.mktemp("few") / "job.yaml"
+    events = {"path": str(log), "engine": "spark", "driver_rows": 300}
+    file.write_text(YAML + f"events: {events}\nbacktest: {{folds: 2}}\n")
+    return file
+
+
+@pytest.fixture(scope="module")
+def sample(spark: Any, log: Path) -> CountTable:
+    """The rows that such a job looks at, counted with DuckDB."""
+    table, _ = count_for_training(TrainingConfig.from_yaml(YAML), str(log))
+    step = -(-len(table) // 300)
+    assert step > 2
+    ids = spark.createDataFrame([(str(c),) for c in set(table.customer)], "c string")
+    chosen = {row.c for row in ids.where(f"PMOD(XXHASH64(c), {step}) = 0").collect()}
+    kept = table.take(table.customer.isin(chosen).to_numpy())
+    return replace(kept, report={**kept.report, "rows": len(table), "rows_looked_at": len(kept)})
+
+
+SAID = r"looked at are {some} of {all} rows, all rows of some customers: see events.driver_rows"
+
+
+def said(sample: CountTable) -> str:
+    return SAID.format(some=len(sample), all=f"{sample.report['rows']:,}")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default::ces_ml.errors.CesWarning")
+def test_a_backtest_beyond_the_driver_is_that_of_some_customers(
+    few: Path, sample: CountTable, tmp_path: Path
+) -> None:
+    ran = CliRunner().invoke(app, ["backtest", str(few), "-o", str(tmp_path / "past.json")])
+    assert ran.exit_code == 0, ran.output
+    assert f"warning: {said(sample)}" in ran.output
+    found = json.loads((tmp_path / "past.json").read_text())
+    expected = backtest_of(TrainingConfig.from_file(few), sample)
+    assert found["notes"] == [said(sample)] == list(expected.notes)
+    assert sum(fold["test_rows"] for fold in found["folds"]) < len(sample)
+    for mine, theirs in zip(found["folds"], expected.table, strict=True):
+        assert mine["test_from"] == theirs["test_from"]
+        assert (mine["train_rows"], mine["test_rows"]) == (
+            theirs["train_rows"],
+            theirs["test_rows"],
+        )
+        assert mine["log_loss"] == pytest.approx(theirs["log_loss"], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_commands_beyond_the_driver_look_at_the_held_out_rows_of_some_customers(
+    few: Path, sample: CountTable, here: TrainingResult
+) -> None:
+    config = TrainingConfig.from_file(few)
+    with pytest.warns(CesWarning, match=said(sample)):
+        found = alternatives(config)
+    assert found.notes[0] == said(sample)
+    # From the moment that divides all rows, not from one that would divide the sample.
+    split = divided(config, sample, here.split.test_from)
+    assert split.test_from != divided(config, sample).test_from
+    Z = sample.design().astype(np.float32)
+    for one in found.found:
+        raw = Z[split.test] @ np.array(list(one.weights.values())) + one.intercept
+        loss = np.logaddexp(0.0, (1.0 - 2.0 * sample.outcomes[split.test]) * raw).mean()
+        assert one.log_loss == pytest.approx(loss, rel=1e-6)
+    weight_set = here.weight_set
+    with pytest.warns(CesWarning, match=said(sample)):
+        compared = compare_weight_sets({"one": weight_set, "two": weight_set}, config)
+    assert compared.notes[0] == said(sample)
+    held = sample.take(split.test)
+    p = probabilities(weight_set, raw_scores(weight_set, held.X))
+    assert compared.sets[0].metrics["log_loss"] == pytest.approx(log_loss(held.outcomes, p))
+    assert compared.sets[0].seen == 0
+    assert compared.rows == int(split.test.sum())
