@@ -39,6 +39,8 @@ settings = {
     "spark.driver.bindAddress": "127.0.0.1", "spark.sql.shuffle.partitions": "4",
     "spark.executor.memory": "512m", "spark.driver.memory": "512m",
     "spark.ui.showConsoleProgress": "false",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 spark = SparkSession.builder.master(master).config(map=settings).getOrCreate()
 

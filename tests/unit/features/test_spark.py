@@ -23,7 +23,7 @@ from ces_ml.features import (
     read_spark_counts,
     write_counts,
 )
-from ces_ml.spec import CountSpec, CountTable, OutcomeSpec, Term
+from ces_ml.spec import CountSpec, CountTable, OutcomeSpec, Term, parse_as_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("spark")]
 
@@ -69,29 +69,31 @@ OUTCOME = OutcomeSpec(
 )
 
 
-@pytest.mark.parametrize("outcome", [None, OUTCOME], ids=["counts", "outcome"])
-def test_every_measure_is_the_same_collected_in_spark_and_in_files(
-    log: pd.DataFrame,
-    schema: EventSchema,
-    spec: CountSpec,
-    outcome: OutcomeSpec | None,
-    tmp_path: Path,
-) -> None:
-    when = {"as_of": ["2024-05-01", "2024-06-01T12:34:56.789"], "outcome": outcome}
-    expected = build_counts(log, spec, schema=schema, **when)
-    assert expected.X.nnz > 1000
-    same(build_counts(log, spec, schema=schema, engine="spark", **when), expected)
-    write_counts(log, spec, tmp_path / "c.parquet", schema=schema, engine="spark", **when)
-    same(read_counts(tmp_path / "c.parquet"), expected)
-    from ces_ml.spec import parse_as_of
+WHEN = ["2024-05-01", "2024-06-01T12:34:56.789"]
 
+
+def test_every_measure_is_the_same_collected_and_in_files(
+    log: pd.DataFrame, schema: EventSchema, spec: CountSpec, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {"schema": schema, "as_of": WHEN}
+    expected = build_counts(log, spec, **asked)
+    assert expected.X.nnz > 1000
+    same(build_counts(log, spec, engine="spark", **asked), expected)
+    write_counts(log, spec, tmp_path / "c.parquet", engine="spark", **asked)
+    same(read_counts(tmp_path / "c.parquet"), expected)
+    assert [p.name for p in tmp_path.iterdir()] == ["c.parquet"]
+
+
+def test_every_measure_is_the_same_where_the_rows_stay_in_spark(
+    log: pd.DataFrame, schema: EventSchema, spec: CountSpec, tmp_path: Path
+) -> None:
+    expected = build_counts(log, spec, schema=schema, as_of=WHEN, outcome=OUTCOME)
+    assert expected.X.nnz > 500
+    folder = tmp_path / "counts [of] {all}"
     with SparkEngine(log, schema) as engine:
-        counts = engine.counts(spec, parse_as_of(when["as_of"]), outcome)
-        same(counts.to_table(), expected)
-        counts.write(str(tmp_path / "counts [of] {all}"))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.parquet", "counts [of] {all}"]
-    read = read_spark_counts(str(tmp_path / "counts [of] {all}"))
-    same(read.to_table(), expected)
+        engine.counts(spec, parse_as_of(WHEN), OUTCOME).write(str(folder))
+    assert list(tmp_path.iterdir()) == [folder]
+    same(read_spark_counts(str(folder)).to_table(), expected)
 
 
 def test_counts_in_spark_are_capped_and_transformed_as_weights_see_them(
@@ -109,8 +111,6 @@ def test_counts_in_spark_are_capped_and_transformed_as_weights_see_them(
     from ces_ml.features.spark_counts import sparse_rows
 
     with SparkEngine(log, schema) as engine:
-        from ces_ml.spec import parse_as_of
-
         counts = engine.counts(spec, parse_as_of("2024-06-01"), design=True)
         found = counts.frame.orderBy("as_of", "customer_id").toArrow()
         with pytest.raises(SpecError, match="counts after cap and transform"):
@@ -150,16 +150,22 @@ def forms(spark: Any, folder: Path) -> dict[str, tuple[Any, dict[str, Any]]]:
     return found
 
 
-def test_a_log_gives_the_same_counts_in_every_form(spark: Any, tmp_path: Path) -> None:
-    expected = build_counts(rows(), SPEC, as_of=AS_OF)
+def test_a_log_has_the_same_events_in_every_form(spark: Any, tmp_path: Path) -> None:
+    log = rows()
+    us = log["timestamp"].dt.as_unit("us").astype("int64")
+    expected = sorted(zip(log["customer_id"], log["event_type"], us.tolist(), strict=True))
+    without_id = [event for event in expected if event[0]]
+    assert 0 < len(without_id) < len(expected)
     for name, (events, options) in forms(spark, tmp_path).items():
-        found = build_counts(events, SPEC, as_of=AS_OF, engine="spark", **options)
-        customers = [c or "" for c in found.customer]
-        if name in ("csv", "tsv"):  # where an empty id is none
-            assert found.report["null_customer"] == sum(rows()["customer_id"] == "")
-            continue
-        assert customers == list(expected.customer), name
-        assert found.X.toarray().tolist() == expected.X.toarray().tolist(), name
+        with SparkEngine(events, **options) as engine:
+            found = engine.rows_to_count(SPEC, parse_as_of(AS_OF))
+            held = engine.place.fetch("SELECT customer_id, event_type, ts_us FROM ev").to_pylist()
+        empty_is_none = name in ("csv", "tsv")
+        assert sorted(tuple(e.values()) for e in held) == (
+            without_id if empty_is_none else expected
+        ), name
+        missing = len(expected) - len(without_id) if empty_is_none else 0
+        assert found.report["null_customer"] == missing, name
 
 
 def test_only_the_part_of_a_log_that_is_asked_for_counts(tmp_path: Path) -> None:

@@ -45,26 +45,31 @@ def in_memory(frame: pd.DataFrame, weight: str | None = None, **parameters: Any)
 ESTIMATOR = ConstrainedLogisticRegression(constraints=RULES, tol=1e-10)
 
 
-def test_many_rows_give_the_weights_of_memory_bit_for_bit_each_time(
+def test_many_rows_give_the_weights_of_memory_and_the_same_sums_bit_for_bit_each_time(
     spark: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame = counts(60_000)
     table = spark.createDataFrame(frame).repartition(5).cache()
-    fits = [
-        fit_spark(table, target="stayed", features=NAMES, weight="s", estimator=ESTIMATOR)
-        for _ in range(2)
-    ]
+    asked = {"target": "stayed", "features": NAMES, "weight": "s"}
+    fit = fit_spark(table, **asked, estimator=ESTIMATOR)
     expected = in_memory(frame, "s")
-    np.testing.assert_allclose(fits[0].coef_, expected.coef_, atol=1e-8)
-    np.testing.assert_allclose(fits[0].intercept_, expected.intercept_, atol=1e-8)
-    assert fits[0].solver_result_.active == expected.solver_result_.active
-    assert list(fits[0].feature_names_in_) == NAMES
-    assert fits[0].classes_.tolist() == [False, True]
-    assert (fits[0].coef_ == fits[1].coef_).all()
-    monkeypatch.setattr(spark_blocks, "FAN", 2)  # sums of sums, as with very many partitions
-    tree = fit_spark(table, target="stayed", features=NAMES, weight="s", estimator=ESTIMATOR)
-    np.testing.assert_allclose(tree.coef_, fits[0].coef_, atol=1e-12)
+    np.testing.assert_allclose(fit.coef_, expected.coef_, atol=1e-8)
+    np.testing.assert_allclose(fit.intercept_, expected.intercept_, atol=1e-8)
+    assert fit.solver_result_.active == expected.solver_result_.active
+    assert list(fit.feature_names_in_) == NAMES
+    assert fit.classes_.tolist() == [False, True]
     assert not hasattr(ESTIMATOR, "coef_")
+    sums = []
+    for _ in range(2):
+        with SparkBlocks(table, **asked, loss=LogisticLoss()) as blocks:
+            sums.append(blocks.evaluate(fit.coef_[0], fit.intercept_[0]))
+            monkeypatch.setattr(spark_blocks, "FAN", 2)  # as with very many partitions
+            tree = blocks.evaluate(fit.coef_[0], fit.intercept_[0])
+            monkeypatch.undo()
+    for name in ("value", "gradient", "hessian"):
+        first, second, added = (np.asarray(getattr(found, name)) for found in (*sums, tree))
+        assert (first == second).all()
+        np.testing.assert_allclose(added, first, rtol=1e-12, atol=1e-15)
 
 
 def test_sums_are_those_of_the_rows_in_memory(spark: Any) -> None:
