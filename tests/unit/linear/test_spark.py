@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from ces_ml.errors import ConstraintError, SpecError
@@ -36,6 +37,10 @@ def counts(n: int, seed: int = 0) -> pd.DataFrame:
     return frame
 
 
+def in_spark(spark: Any, frame: pd.DataFrame) -> Any:
+    return spark.createDataFrame(pa.Table.from_pandas(frame, preserve_index=False))
+
+
 def in_memory(frame: pd.DataFrame, weight: str | None = None, **parameters: Any) -> Any:
     model = ConstrainedLogisticRegression(constraints=RULES, tol=1e-10, **parameters)
     s = None if weight is None else frame[weight]
@@ -49,7 +54,7 @@ def test_many_rows_give_the_weights_of_memory_and_the_same_sums_bit_for_bit_each
     spark: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame = counts(60_000)
-    table = spark.createDataFrame(frame).repartition(5).cache()
+    table = in_spark(spark, frame).repartition(5).cache()
     asked = {"target": "stayed", "features": NAMES, "weight": "s"}
     fit = fit_spark(table, **asked, estimator=ESTIMATOR)
     expected = in_memory(frame, "s")
@@ -76,7 +81,7 @@ def test_sums_are_those_of_the_rows_in_memory(spark: Any) -> None:
     frame = counts(3000)
     frame["clock"] = 1.7e9 + np.arange(3000)  # a column that is shifted
     names = [*NAMES, "clock"]
-    table = spark.createDataFrame(frame).repartition(3)
+    table = in_spark(spark, frame).repartition(3)
     X, y = frame[names].to_numpy(float), frame["stayed"].to_numpy(float)
     with SparkBlocks(table, target="stayed", features=names, loss=LogisticLoss()) as blocks:
         shift = np.zeros(len(names))
@@ -113,7 +118,7 @@ def test_counts_as_arrays_give_the_same_weights_and_intervals(spark: Any) -> Non
             "who": frame["who"],
         }
     )
-    table = spark.createDataFrame(arrays).repartition(3)
+    table = in_spark(spark, arrays).repartition(3)
     model = ConstrainedLogisticRegression(constraints=RULES, tol=1e-10)
     model.fit(X, frame["stayed"], feature_names=NAMES)
     expected = weight_intervals(model, X, frame["stayed"], groups=frame["who"])
@@ -128,7 +133,7 @@ def test_counts_as_arrays_give_the_same_weights_and_intervals(spark: Any) -> Non
 def test_a_worker_that_dies_in_the_middle_of_a_pass_changes_nothing(
     spark: Any, tmp_path: Path
 ) -> None:
-    table = spark.createDataFrame(counts(4000)).repartition(4)
+    table = in_spark(spark, counts(4000)).repartition(4)
 
     class Deadly(LogisticLoss):
         """Ends the process of the first worker that reads it."""
@@ -156,7 +161,7 @@ def test_a_worker_that_dies_in_the_middle_of_a_pass_changes_nothing(
 
 def test_intervals_of_few_rows_are_those_of_memory(spark: Any) -> None:
     frame = counts(4000)
-    table = spark.createDataFrame(frame).repartition(3)
+    table = in_spark(spark, frame).repartition(3)
     expected_model = in_memory(frame, "s")
     expected = weight_intervals(
         expected_model,
@@ -179,7 +184,7 @@ def test_intervals_of_a_sample_of_customers_are_nearly_those_of_all(
 ) -> None:
     frame = counts(30_000)
     frame["x4"] = (np.arange(30_000) % 300 == 0).astype(float)  # a rare event: all are taken
-    table = spark.createDataFrame(frame).repartition(3)
+    table = in_spark(spark, frame).repartition(3)
     model = in_memory(frame)
     groups = None if customer is None else frame[customer]
     expected = weight_intervals(model, frame[NAMES].to_numpy(float), frame["stayed"], groups=groups)
@@ -214,7 +219,7 @@ def test_rows_that_can_not_be_fitted_are_refused(
         else:
             frame[name] = frame[name].astype(float)
             frame.loc[7, name] = np.nan if value is None else value
-    table = spark.createDataFrame(frame)
+    table = in_spark(spark, frame)
     if change.get("login", 0) is None:
         from pyspark.sql import functions as F  # noqa: N812 - what everyone calls it
 
@@ -224,7 +229,7 @@ def test_rows_that_can_not_be_fitted_are_refused(
 
 
 def test_an_empty_frame_and_a_bad_rule_are_refused(spark: Any) -> None:
-    table = spark.createDataFrame(counts(30))
+    table = in_spark(spark, counts(30))
     with pytest.raises(SpecError, match="have no rows"):
         fit_spark(table.limit(0), target="stayed", features=NAMES)
     with pytest.raises(ConstraintError, match="nobody"):
