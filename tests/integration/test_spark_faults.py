@@ -221,6 +221,7 @@ def test_spark_connect_is_refused_with_what_to_do() -> None:
 
 @pytest.mark.slow
 def test_a_spark_that_does_not_start_says_why(tmp_path: Path) -> None:
+    pytest.importorskip("pyspark")
     if shutil.which("java") is None:
         pytest.skip("Java is not on this machine")
     program = "from ces_ml.features.spark_start import started\nstarted()\n"
