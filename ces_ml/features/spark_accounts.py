@@ -11,6 +11,7 @@ from ces_ml.features.columns import Ask
 from ces_ml.features.dialect import Dialect
 from ces_ml.features.spark_shaping import check_names, floored
 from ces_ml.features.spark_sources import SparkLog
+from ces_ml.features.spark_start import call_it
 from ces_ml.features.spark_types import called
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def make_mapping(table: SparkLog, mapping: AccountMapping, dialect: Dialect, ask
             outputs[columns[name]] = f"TIMESTAMP_MICROS({floored(columns[name])})"
             kinds[name] = "TIMESTAMP WITH TIME ZONE"
     source = table.frame.selectExpr(*(f"{e} AS {c}" for c, e in outputs.items()))
-    source.createOrReplaceTempView("source")
+    call_it(source, "source")
     return mapping_sql(mapping, kinds, ask, replace(dialect, column=columns.__getitem__))
 
 

@@ -31,7 +31,7 @@ from ces_ml.features.spark_accounts import ACCOUNT, SparkAccounts, make_mapping
 from ces_ml.features.spark_rows import TOO_LARGE
 from ces_ml.features.spark_shaping import SparkShape
 from ces_ml.features.spark_sources import SparkLog, from_arrow, open_log
-from ces_ml.features.spark_start import cause, kept_active, own_session, started
+from ces_ml.features.spark_start import call_it, cause, kept_active, own_session, started
 from ces_ml.features.spark_types import called
 from ces_ml.sql.plan import Property
 from ces_ml.sql.quoting import literal
@@ -122,7 +122,7 @@ class SparkSqlSession:
         self._shared: list[str] = []
         try:
             log = self._open(events, schema, table=table, form=form)
-            log.frame.createOrReplaceTempView("raw")
+            call_it(log.frame, "raw")
             self._shape: SparkShape = self._guard(lambda: SparkShape(log, schema, self.ask))
             if accounts is not None:
                 self._guard(lambda: self._open_accounts(accounts, account_table))
@@ -158,7 +158,7 @@ class SparkSqlSession:
         """Make ``source`` and return the names of the log's columns and their types."""
         select, self._columns = self._shape.select(self._named)
         source = self.spark.sql(select)
-        source.createOrReplaceTempView("source")
+        call_it(source, "source")
         types = {n: called(source.schema[c].dataType) for n, c in self._columns.items()}
         column = self._schema.timestamp_col
         if self._accounts is not None:
@@ -173,12 +173,12 @@ class SparkSqlSession:
             if not span.narrowed:  # rows without a time are reported
                 inside = f"({inside}) OR {name} IS NULL"
             days = self._days(span)
-            source.where(f"({inside}){days}").createOrReplaceTempView("source")
+            call_it(source.where(f"({inside}){days}"), "source")
         if self._accounts is not None:
             user = customer_sql(self.ask, self._schema.customer_col, types, self._dialect)
             query, self._columns = self._accounts.rolled_up(user, us, self._columns)
             source = self.spark.sql(query)
-            source.createOrReplaceTempView("source")
+            call_it(source, "source")
             types = {n: called(source.schema[c].dataType) for n, c in self._columns.items()}
         return types
 
@@ -262,7 +262,7 @@ class SparkSqlSession:
         if kind == "TABLE":
             frame = frame.persist(StorageLevel.MEMORY_AND_DISK)
             self._kept.append(frame)
-        frame.createOrReplaceTempView(name)
+        call_it(frame, name)
         self._texts[name] = select
 
     def make_numbered(self, name: str, select: str, order: Sequence[str]) -> None:
@@ -284,7 +284,7 @@ class SparkSqlSession:
             frame = self._guard(lambda: from_arrow(self.spark, table).toDF(*table.column_names))
         if table.nbytes <= _SMALL:
             frame = frame.hint("broadcast")
-        frame.createOrReplaceTempView(name)
+        call_it(frame, name)
 
     def fetch(self, query: str, *, as_written: bool = False) -> Any:
         """Return the answer to a query as an Arrow table."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from ces_ml.errors import MissingDependencyError, SpecError, show
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["cause", "classic", "kept_active", "own_session", "started"]
+__all__ = ["call_it", "cause", "classic", "kept_active", "own_session", "started"]
 
 #: What every query relies on, whatever the user's own session says.
 _SETTINGS = {
@@ -169,3 +169,13 @@ def own_session(spark: SparkSession) -> SparkSession:
     for key, value in _SETTINGS.items():
         own.conf.set(key, value)
     return own
+
+
+def call_it(frame: DataFrame, name: str) -> None:
+    """Let a name stand for a frame in the frame's session, whatever it stood for before.
+
+    A view that is replaced makes Spark forget the kept tables that are made of it, and compute them
+    again for each later query; one that is dropped first does not.
+    """
+    frame.sparkSession.catalog.dropTempView(name)
+    frame.createOrReplaceTempView(name)

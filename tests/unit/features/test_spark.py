@@ -325,3 +325,13 @@ def test_sums_past_all_numbers_are_refused_on_the_executors_too() -> None:
         counts = engine.counts(spec)
         with pytest.raises(Exception, match="larger than any number"):
             counts.to_table()
+
+
+def test_what_is_made_of_a_log_is_kept_while_its_counts_are_made(spark: Any) -> None:
+    with SparkEngine(rows()) as engine:
+        engine.counts(SPEC, parse_as_of(AS_OF))
+        assert engine.place.spark.table("cu").storageLevel.useMemory
+        with engine.place.narrowed(0, 1):
+            assert engine.place.fetch("SELECT COUNT(*) AS n FROM ev").to_pylist() == [{"n": 0}]
+        assert engine.place.fetch("SELECT COUNT(*) AS n FROM ev").to_pylist() == [{"n": 40}]
+        assert engine.place.spark.table("cu").storageLevel.useMemory
