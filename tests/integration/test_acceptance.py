@@ -52,6 +52,7 @@ def test_the_true_weights_are_recovered_from_50000_simulated_customers() -> None
     assert (np.sign(w[stated]) == np.sign(true[stated])).all()
 
 
+@pytest.mark.slow
 def test_the_true_weights_are_recovered_roughly_from_5000_simulated_customers() -> None:
     history = make_event_history(5_000, seed=0)
     truth = history.truth["conversion"].weights

@@ -24,6 +24,8 @@ from ces_ml.features import AdbcSource, build_counts
 from ces_ml.spec import CountSpec, Term
 from ces_ml.training import TrainingConfig, record, train
 
+pytestmark = pytest.mark.slow
+
 dbapi = pytest.importorskip("adbc_driver_postgresql.dbapi", reason="needs ces-ml[adbc]")
 
 PASSWORD = "s3cr3t @/:?#"

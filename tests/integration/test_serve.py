@@ -87,6 +87,7 @@ def test_a_port_that_is_taken_and_weights_that_are_not_there_are_refused(tmp_pat
     assert "no.json" in missing.stderr
 
 
+@pytest.mark.slow
 def test_a_promotion_is_followed(tmp_path: Path) -> None:
     tracker = Tracker(f"sqlite:///{tmp_path}/mlflow.db")
     runs = [

@@ -113,6 +113,7 @@ def test_training_can_leave_mlflow_alone(home: Path) -> None:
     assert not list(home.glob("mlflow.db*"))
 
 
+@pytest.mark.slow
 def test_several_configurations_train_at_once(home: Path) -> None:
     (home / "second.yaml").write_text(CONFIG.replace("trial_conversion", "second"))
     done = call("train", "conversion.yaml", "second.yaml", "--jobs", 2, "--no-track")

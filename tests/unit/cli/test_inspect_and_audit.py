@@ -49,6 +49,7 @@ def test_a_leak_stops_the_job_with_exit_2_and_leaves_nothing(home: Path) -> None
     assert not (home / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_a_reason_lets_it_go_on_and_is_shown(home: Path) -> None:
     done = call("train", "trap.yaml", "--no-track", "-o", "w.json", "--allow-leaks", "[b]a test")
     assert done.exit_code == 0, done.output

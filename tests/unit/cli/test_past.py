@@ -62,6 +62,7 @@ def test_alternatives_are_shown_and_written(home: Path) -> None:
         assert f"{one['log_loss']:.4f}" in done.output
 
 
+@pytest.mark.slow
 def test_training_says_how_true_its_probabilities_are(home: Path) -> None:
     text = CONFIG.replace("backtest: {folds: 3}", "score: {calibrate: platt}")
     (home / "platt.yaml").write_text(text)
@@ -109,6 +110,7 @@ def test_what_was_found_is_shown_although_it_can_t_be_logged(
     assert "the tracking store is not an SQLite database" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["backtest", "alternatives"])
 def test_what_was_found_is_shown_and_kept_where_the_store_fails(
     command: str, home: Path, monkeypatch: pytest.MonkeyPatch

@@ -75,6 +75,7 @@ def test_a_fit_whose_store_fails_is_kept_told_and_logged_later(home: Path) -> No
         assert call(*words).stdout.strip() == "nothing is waiting"
 
 
+@pytest.mark.slow
 def test_one_store_that_fails_loses_no_weight_set_of_several(home: Path) -> None:
     (home / "second.yaml").write_text(CONFIG.replace("trial_conversion", "second"))
     box = home / "box"
@@ -84,6 +85,7 @@ def test_one_store_that_fails_loses_no_weight_set_of_several(home: Path) -> None
     assert sorted(w.name for w in kept) == ["second", "trial_conversion"]
 
 
+@pytest.mark.slow
 def test_weights_that_can_t_be_written_to_a_file_are_logged_all_the_same(home: Path) -> None:
     (home / "taken").mkdir()
     done = call("train", "conversion.yaml", "--store", "mlflow.db", "--output", "taken")

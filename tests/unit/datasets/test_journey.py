@@ -37,6 +37,7 @@ def test_nothing_is_missing_but_amounts(grocery):
     assert (grocery["amount"].notna() == with_amount).all()
 
 
+@pytest.mark.slow
 def test_there_is_one_store_visit_a_basket(grocery, lines):
     visits = grocery[grocery["event_type"] == "store_visit"]
     assert len(visits) == 155_848

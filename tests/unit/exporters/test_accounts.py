@@ -124,6 +124,7 @@ def test_the_javascript_module_scores_accounts_and_refuses_events_of_nobody(
     assert 'an event has no account in "team"' in done.stderr
 
 
+@pytest.mark.slow
 def test_events_that_are_fed_name_their_account() -> None:
     online = OnlineScorer(WEIGHTS, granularity="1d")
     online.update_many(LOG)

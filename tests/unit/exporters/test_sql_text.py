@@ -103,6 +103,7 @@ def every_text(dialect: str, weight_set: WeightSet = WEIGHT_SET) -> list[str]:
     return made + [sql_text(few, dialect=dialect, **chosen) for chosen in timed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_shape_is_one_statement_to_a_parser_of_the_dialect(dialect: str) -> None:
     reader = DIALECTS[dialect].sqlglot

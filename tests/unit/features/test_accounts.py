@@ -94,6 +94,7 @@ def rolled_up(draw: st.DrawFn) -> tuple[pa.Table, pa.Table, list[object]]:
     return log, mapping_table(mapping), owners
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @settings(max_examples=60, deadline=None)
 @given(drawn=rolled_up())

@@ -48,6 +48,7 @@ def test_an_engine_counts_as_the_reference_does(engine: str, question: Question)
     compare(question, engine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [e for e in ENGINES if e != "spark"])
 @SETTINGS
 @given(question=questions(with_outcome=True))

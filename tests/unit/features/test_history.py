@@ -20,6 +20,7 @@ from .logs import DAY, Question, questions, to_arrow
 from .reference import seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @settings(max_examples=25, deadline=None)
 @given(question=questions(with_outcome=False, dated=True))

@@ -73,6 +73,7 @@ def test_the_future_never_changes_the_counts(engine: str, late: bool, data: st.D
     assert after.digest() == before.digest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @SETTINGS
 @given(question=questions(with_outcome=True, dated=True))

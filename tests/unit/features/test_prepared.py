@@ -195,6 +195,7 @@ def test_a_manifest_that_can_t_be_read_is_refused(tmp_path: Path, text: str) -> 
     refused(EventLogError, "the prepared log can't be read", tmp_path / "log")
 
 
+@pytest.mark.slow
 def test_the_sort_respects_the_memory_limit(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     n = 1_500_000
@@ -210,6 +211,7 @@ def test_the_sort_respects_the_memory_limit(tmp_path: Path) -> None:
         prepare_events(LOG, tmp_path / "other", memory_limit="a little")
 
 
+@pytest.mark.slow
 def test_training_on_a_prepared_log_remembers_its_columns(tmp_path: Path) -> None:
     from ces_ml.datasets import make_event_history
 

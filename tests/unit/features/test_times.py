@@ -188,6 +188,7 @@ for path in {paths}:
 """
 
 
+@pytest.mark.slow
 def test_the_zone_of_the_machine_changes_nothing(tmp_path: Path) -> None:
     times = pd.date_range("2024-03-08", "2024-03-12", freq="1h", unit="us")
     log = pd.DataFrame({"customer_id": "a", "event_type": "x", "timestamp": times})

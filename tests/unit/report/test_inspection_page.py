@@ -98,6 +98,7 @@ def test_the_page_needs_nothing_beside_itself(hostile: str) -> None:
     assert not re.search(r"https?://(?!www\.w3\.org)", hostile)
 
 
+@pytest.mark.slow
 def test_five_hundred_types_are_all_there_and_the_figure_stays_small() -> None:
     names = [f"event {k:03d}" for k in range(500)]
     found = ces_ml.inspect_events(log_of(names))

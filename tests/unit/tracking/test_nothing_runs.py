@@ -44,6 +44,7 @@ def evil(tracker: Tracker, db: Path, log, weight_set, mark: Path) -> str:
     return run_id
 
 
+@pytest.mark.slow
 def test_loading_runs_no_code_that_was_put_beside_the_weights(
     evil: str, tracker: Tracker, db: Path, weight_set, mark: Path
 ) -> None:

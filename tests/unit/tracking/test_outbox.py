@@ -182,6 +182,7 @@ def test_a_run_whose_store_went_away_before_it_could_be_ended_is_marked_failed_l
     assert store.client.get_run(first.info.run_id).info.status == "FAILED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["RUNNING", "FINISHED"])
 def test_a_run_of_which_only_the_end_was_lost_is_not_logged_twice(
     status: str, store: Store, keep, tracker: Tracker, weight_set

@@ -240,6 +240,7 @@ def test_importing_tracking_imports_no_mlflow() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_telemetry_is_off_when_mlflow_is_imported(db: Path) -> None:
     code = (
         "import os, sys; from ces_ml.tracking import open_store; open_store(sys.argv[1]);"

@@ -93,6 +93,7 @@ def test_the_closest_to_the_hand_set_weights_has_their_proportions(found: Altern
     assert sum(abs(near[n]) for n in NAMES) < 0.3 * sum(abs(fitted[n]) for n in NAMES)
 
 
+@pytest.mark.slow
 def test_differences_and_intervals_are_those_of_the_held_out_rows(
     config: TrainingConfig, history: pd.DataFrame, found: Alternatives
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_planted_leak_stops_the_job_with_its_numbers(
     assert pickle.loads(pickle.dumps(error)).findings == error.findings
 
 
+@pytest.mark.slow
 def test_the_job_stops_in_another_process_too(
     leaky: pd.DataFrame, leaky_config: TrainingConfig, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_allowing_everything_needs_a_reason(leaky_config: TrainingConfig) -> Non
     assert allowed.digest == leaky_config.digest
 
 
+@pytest.mark.slow
 def test_what_was_allowed_stands_in_the_run(
     leaky: pd.DataFrame, leaky_config: TrainingConfig, tmp_path: Path
 ) -> None:
@@ -158,6 +160,7 @@ def test_what_was_allowed_stands_in_the_run(
     assert TrainingConfig.from_file(path).audit == result.config.audit
 
 
+@pytest.mark.slow
 def test_the_audit_changes_no_weight(
     leaky: pd.DataFrame, leaky_config: TrainingConfig, result: TrainingResult
 ) -> None:

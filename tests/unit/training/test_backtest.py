@@ -32,6 +32,7 @@ def past(asked: TrainingConfig, log: pd.DataFrame) -> BacktestResult:
     return backtest(asked, log)
 
 
+@pytest.mark.slow
 def test_it_is_a_loop_of_train_with_dates(
     config: TrainingConfig, log: pd.DataFrame, past: BacktestResult
 ) -> None:
@@ -124,6 +125,7 @@ def test_everything_can_be_written_as_json(past: BacktestResult) -> None:
     assert {"term", "sign_flips", "rank_flips", "sd"} <= set(body["stability"][0])
 
 
+@pytest.mark.slow
 def test_training_tests_the_past_too_and_keeps_it_with_the_run(
     asked: TrainingConfig, log: pd.DataFrame, past: BacktestResult, result, tmp_path: Path
 ) -> None:

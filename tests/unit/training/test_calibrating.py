@@ -86,6 +86,7 @@ def test_points_and_scale_go_with_a_calibrated_probability(
     assert WeightSet.from_json(found.weight_set.to_json()) == found.weight_set
 
 
+@pytest.mark.slow
 def test_the_run_holds_figure_curve_and_metrics(platt: TrainingResult, tmp_path) -> None:
     import mlflow
 

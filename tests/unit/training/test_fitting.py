@@ -263,6 +263,7 @@ def test_the_order_of_the_log_changes_neither_alpha_nor_points(
     assert other.weight_set.fingerprint == full.weight_set.fingerprint
 
 
+@pytest.mark.slow
 def test_points_may_be_kept_to_few_terms(config: TrainingConfig, log: pd.DataFrame) -> None:
     asked = changed(config, points={"at_most": 2})
     result = train(asked, log)
@@ -295,6 +296,7 @@ def test_a_weight_set_called_like_the_points_stays_the_first(
     assert rows[0]["roc_auc"] != rows[1]["roc_auc"]
 
 
+@pytest.mark.slow
 def test_the_run_holds_alpha_folds_path_prices_and_points(full: TrainingResult, tmp_path) -> None:
     import mlflow
 

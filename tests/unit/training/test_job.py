@@ -121,6 +121,7 @@ def test_every_scale_can_be_asked_for(
     assert WeightSet.from_json(weight_set.to_json()) == weight_set
 
 
+@pytest.mark.slow
 def test_several_configurations_train_in_parallel_as_alone(folder, config, result) -> None:
     one = TrainingConfig.from_file(folder / "conversion.yaml")
     two = one.model_copy(update={"name": "second"})
@@ -198,6 +199,7 @@ def test_a_recorded_run_holds_weights_metrics_baselines_and_texts(
     assert run.data.params["alpha_chosen_by"] == "hand"
 
 
+@pytest.mark.slow
 def test_the_recorded_configuration_trains_the_same_weights(
     result: TrainingResult, log: pd.DataFrame, tmp_path
 ) -> None:

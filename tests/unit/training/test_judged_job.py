@@ -102,6 +102,7 @@ def test_rivals_are_what_they_are_called(
     assert auc["total_count"] == pytest.approx(roc_auc_score(test_rows.outcomes, total))
 
 
+@pytest.mark.slow
 def test_the_ceiling_is_there_unless_it_is_switched_off_and_changes_no_weight(
     config: TrainingConfig, log: pd.DataFrame, result: TrainingResult
 ) -> None:
@@ -158,6 +159,7 @@ def with_tickets(log: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([log[~kept], told, ends])
 
 
+@pytest.mark.slow
 def test_the_run_keeps_verdict_differences_bar_and_data(result: TrainingResult, tmp_path) -> None:
     tracker = Tracker(tmp_path / "mlflow.db", "test")
     info = record(result, tracker)

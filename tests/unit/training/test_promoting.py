@@ -124,6 +124,7 @@ def test_better_weights_pass_every_rule_and_the_comparison_is_kept_in_the_run(
     assert (move.before, move.after, move.gate) == ("1", "2", "passed")
 
 
+@pytest.mark.slow
 def test_worse_weights_are_refused_with_every_reason_and_nothing_moves(
     tracker, store, asked, result, weak
 ) -> None:
@@ -166,6 +167,7 @@ def test_a_log_that_is_gone_fails_the_rules_that_need_it(tracker, asked, result,
     assert by_log.passed
 
 
+@pytest.mark.slow
 def test_a_run_without_a_configuration_is_judged_by_its_verdict(tracker, result) -> None:
     run_id = logged(tracker, result.weight_set)
     judged = judge_promotion(run_id, store=tracker.store)

@@ -86,6 +86,7 @@ def test_metrics_of_a_run_have_intervals_around_them(
         assert (low, high) == (term.interval.low, term.interval.high)
 
 
+@pytest.mark.slow
 def test_every_figure_that_can_be_drawn_is_there_with_its_table(
     result: TrainingResult, tracker: Tracker, client: Any
 ) -> None:
@@ -100,6 +101,7 @@ def test_every_figure_that_can_be_drawn_is_there_with_its_table(
     assert scores[["good", "bad"]].sum().tolist() == pytest.approx([1.0, 1.0])
 
 
+@pytest.mark.slow
 def test_every_alpha_and_every_fold_is_a_run_below_the_run_of_the_weights(
     searched: TrainingResult, tracker: Tracker, client: Any
 ) -> None:

@@ -126,6 +126,7 @@ def test_an_output_of_unknown_kind_or_place_is_refused(
         write_scores(scores, tmp_path / "file" / "s.csv")
 
 
+@pytest.mark.slow
 def test_every_kind_of_count_is_learned_from_and_scored_alike(log: pd.DataFrame) -> None:
     rng = np.random.default_rng(0)
     log = log.assign(

@@ -93,6 +93,7 @@ def test_a_job_without_intervals_says_why_and_goes_on(
     assert all(t.interval is None and t.evidence is None for t in result.weight_set.terms)
 
 
+@pytest.mark.slow
 def test_the_run_keeps_intervals_in_its_table_its_card_and_as_metrics(
     result: TrainingResult, tmp_path: Path
 ) -> None:
